@@ -1,0 +1,16 @@
+/* elf_check.h - is this file a shared object that this process can load?
+ *
+ * dlopen() answers too, but its words are not for people ("invalid ELF header"), and a file that
+ * was cut off kills the process with SIGBUS. So the file is looked at first.
+ */
+#ifndef MV_HARNESS_ELF_CHECK_H
+#define MV_HARNESS_ELF_CHECK_H
+
+#include "backends/mistral_backend.h"
+
+/* Reads the headers only. MV_ERR_ARGUMENT: no such file. MV_ERR_IO: cannot be read.
+ * MV_ERR_FORMAT: a folder, not ELF, another machine or word size, not a shared object, cut off.
+ * The message names the path, what was expected and what was found. */
+MV_MUST_CHECK mv_code mv_elf_check(const char *path, mv_error *error);
+
+#endif

@@ -1,0 +1,42 @@
+/* tolerance.c - the limits. A change here needs its measurement in docs/NUMERICS.md. */
+#include "harness/tolerance.h"
+
+#include <math.h>
+
+static const mv_tolerance tolerances[] = {
+    {MV_COMPUTE_F32,  3.0, 3.0, 3.0,
+     "harmless reorderings of float32 sums stay below 1.7; the mildest planted bug is above 12"},
+    {MV_COMPUTE_BF16, 1.5, 2.5, 3.0,
+     "harmless reorderings of bfloat16 sums stay below 1.01, 1.33 and 1.10"                    },
+    {MV_COMPUTE_F64,  3.0, 3.0, 3.0,
+     "the error of a float64 engine is the rounding of its logits to float32"                  },
+};
+
+const mv_tolerance *mv_tolerance_get(mv_compute compute)
+{
+    for (size_t i = 0; i < sizeof tolerances / sizeof tolerances[0]; i++) {
+        if (tolerances[i].compute == compute)
+            return &tolerances[i];
+    }
+    return &tolerances[0];
+}
+
+double mv_tolerance_headroom(const mv_tolerance *tolerance, const mv_metrics *metrics,
+                             const char **decides)
+{
+    const double observed[] = {metrics->r_rmse, metrics->r_row, metrics->r_maxabs};
+    const double limits[] = {tolerance->r_rmse, tolerance->r_row, tolerance->r_maxabs};
+    static const char *const names[] = {"r_rmse", "r_row", "r_maxabs"};
+    double least = INFINITY;
+    for (size_t i = 0; i < 3; i++) {
+        double room = limits[i] / observed[i]; /* infinite for an error of 0 */
+        if (isnan(observed[i]) || room < least) {
+            least = isnan(observed[i]) ? NAN : room;
+            if (decides != NULL)
+                *decides = names[i];
+        }
+        if (isnan(least))
+            break;
+    }
+    return least;
+}

@@ -1,0 +1,126 @@
+/* parts.h - what the writers in this folder share; nobody outside includes it.
+ *
+ * Text in the results comes from files, plugins and command lines: every writer passes it through
+ * an escape of its own format, built on mv_utf8_next(), and none prints it with %s.
+ */
+#ifndef MV_REPORTS_PARTS_H
+#define MV_REPORTS_PARTS_H
+
+#include "reports/report.h"
+
+/* ---- text ---- */
+
+/* The next code point of *text, which moves on; 0 at the end. Each byte that is no part of valid
+ * UTF-8 (overlong forms and surrogates included) gives U+FFFD. */
+uint32_t mv_utf8_next(const char **text);
+void mv_bytes_put(mv_bytes *bytes, uint32_t code_point); /* as UTF-8 */
+void mv_bytes_text(mv_bytes *bytes, const char *text);   /* our own text only */
+
+/* ---- numbers ---- */
+
+/* The shortest digits that read back as the same double; "nan", "inf", "-inf". Always with '.'. */
+void mv_bytes_double(mv_bytes *bytes, double value);
+
+/* For a person: two or three significant digits. What is not known is "-". */
+typedef struct mv_short {
+    char text[24];
+} mv_short;
+mv_short mv_short_number(double value, bool is_known);
+
+/* ---- what a case says ---- */
+
+#define MV_N_METRICS 8 /* effective_window is an integer, and apart */
+extern const char *const mv_metric_names[MV_N_METRICS];
+double mv_metric_get(const mv_metrics *metrics, size_t index);
+
+/* A metric that was not measured is NAN and is left out; one that was measured as NAN, because
+ * the engine produced NaN, must be seen. In a case that passed or failed, what is gated counts as
+ * measured. */
+bool mv_metric_is_known(const mv_case_result *one, size_t index);
+bool mv_headroom_is_known(const mv_case_result *one);
+bool mv_divergence_is_known(const mv_case_result *one);
+
+const char *mv_compute_word(mv_compute compute); /* "f32" */
+bool mv_needs_person(const mv_case_result *one); /* neither pass nor skip */
+
+/* The reason, or words that stand for a missing one; never "" unless the case passed. */
+const char *mv_case_reason(const mv_case_result *one);
+
+/* "reason", "worst", ... each one line in words, still to be escaped. The command line to
+ * reproduce is not among them. Returns how many, at most MV_MAX_DETAILS. */
+#define MV_MAX_DETAILS 6
+typedef struct mv_detail {
+    const char *label;
+    char text[512];
+} mv_detail;
+size_t mv_case_details(const mv_case_result *one, mv_detail details[MV_MAX_DETAILS]);
+
+/* "fail: 42 cases, 1 failed, ... in 0.41 s", without a newline. */
+void mv_bytes_summary(mv_bytes *bytes, const mv_verify_results *results);
+
+/* "2 of 3 planted bugs killed, ...": the self-test in one line, in plain words of ours. */
+void mv_bytes_self_test(mv_bytes *bytes, const mv_verify_results *results);
+bool mv_self_test_was_run(const mv_verify_results *results);
+bool mv_mutant_is_wrong(const mv_mutant_result *mutant); /* survived, or equivalent and killed */
+
+/* ---- groups: the cases of one suite, one backend and one compute type ---- */
+
+bool mv_group_begins_at(const mv_verify_results *results, size_t index);
+bool mv_group_has(const mv_case_result *first, const mv_case_result *one);
+
+typedef struct mv_group {
+    size_t n_cases;
+    size_t n_by_verdict[MV_VERDICT_SKIP + 1];
+    mv_verdict verdict; /* as in mv_summary */
+    double ratios[3];   /* the largest r_rmse, r_row, r_maxabs; NAN if one was NAN */
+    bool has_ratio[3];  /* false: none was measured */
+    double headroom;    /* the least; NAN if one was NAN */
+    bool has_headroom;
+    const mv_case_result *skip; /* the first skipped case, or NULL */
+    int64_t elapsed_ns;
+} mv_group;
+mv_group mv_group_summarise(const mv_verify_results *results, size_t first);
+
+/* ---- pieces of the text report ---- */
+
+void mv_text_put(mv_bytes *bytes, const char *text);                   /* harmless to a terminal */
+void mv_text_put_padded(mv_bytes *bytes, const char *text, int width); /* to the left */
+
+/* The verdict as a word, padded; those that need a person in capitals, so that colour is only
+ * ever a second sign. */
+void mv_text_verdict(mv_bytes *bytes, mv_verdict verdict, int width, const mv_report_style *style);
+
+/* What was run; with the environment if verbose. Returns true if the rows below must name backend
+ * and compute type to be told apart. */
+bool mv_text_header(mv_bytes *bytes, const mv_verify_results *results,
+                    const mv_report_style *style);
+
+/* Chunks down, windows across, if the group varies in both and is not too large to read. */
+void mv_text_grid(mv_bytes *bytes, const mv_verify_results *results, size_t first,
+                  const mv_report_style *style);
+
+/* ---- pieces of JSON, also used inside TAP's YAML ---- */
+
+void mv_json_string(mv_bytes *bytes, const char *text);
+void mv_json_number(mv_bytes *bytes, double value); /* non-finite: "nan", "inf", "-inf" */
+void mv_json_metrics(mv_bytes *bytes, const mv_case_result *one);
+void mv_json_limits(mv_bytes *bytes, const mv_case_result *one);
+void mv_json_worst(mv_bytes *bytes, const mv_case_result *one);
+void mv_json_divergence(mv_bytes *bytes, const mv_case_result *one);
+
+/* ---- the rows of mv_reports ---- */
+
+void mv_text_write_verify(mv_bytes *bytes, const mv_verify_results *results,
+                          const mv_report_style *style);
+void mv_json_write_verify(mv_bytes *bytes, const mv_verify_results *results,
+                          const mv_report_style *style);
+void mv_junit_write_verify(mv_bytes *bytes, const mv_verify_results *results,
+                           const mv_report_style *style);
+void mv_tap_write_verify(mv_bytes *bytes, const mv_verify_results *results,
+                         const mv_report_style *style);
+void mv_csv_write_verify(mv_bytes *bytes, const mv_verify_results *results,
+                         const mv_report_style *style);
+void mv_markdown_write_verify(mv_bytes *bytes, const mv_verify_results *results,
+                              const mv_report_style *style);
+
+#endif

@@ -1,0 +1,174 @@
+/* batching - a sequence gives the same logits whoever is in the batch with it.
+ *
+ * Prompts of 1, W-1, W+1, 2W+3 and T tokens side by side: all in one call; in ragged pieces, so
+ * that some are within their first window while others wrap; prefill of one beside decode of the
+ * others; the same in another order of slots; and a leak test, in which all but one sequence are
+ * replaced by other text and the one that stays must not notice.
+ *
+ * Compares every row of every sequence with the float64 oracle of that sequence alone; an engine
+ * that claims batch invariance must give the bits of the sequence alone.
+ *
+ * Catches: keys of one sequence seen by another; rows in the wrong order; the slot offset left out;
+ * positions taken from the first sequence; a last row taken from the longest.
+ * Source: mistral/model.py (packed ragged batches) and vLLM's needle-in-a-batch test.
+ */
+#include "suites/run.h"
+
+enum { N = 5 };
+
+typedef struct group {
+    size_t lengths[N];
+    uint32_t prompts[N]; /* which prompt each sequence is */
+} group;
+
+static mv_code add_tracks(mv_run *run, mv_play *play, const group *g, mv_error *error)
+{
+    mv_code code = MV_OK;
+    for (size_t i = 0; i < N && code == MV_OK; i++) {
+        const int32_t *tokens;
+        code = mv_run_prompt(run, g->prompts[i], g->lengths[i], &tokens, error);
+        if (code == MV_OK)
+            code = mv_play_add(run, play, tokens, g->lengths[i], error);
+    }
+    return code;
+}
+
+/* Every sequence whole, in one call. */
+static void all_at_once(const group *g, mv_schedule *schedule)
+{
+    mv_step *step = mv_schedule_add(schedule, MV_STEP_FORWARD);
+    step->n_parts = N;
+    for (uint32_t i = 0; i < N; i++)
+        step->parts[i] = (mv_part){i, (uint32_t)g->lengths[i]};
+}
+
+/* In each call sequence i brings piece(i) tokens, or fewer at its end; finished ones stay out. The
+ * order of the parts turns by one from call to call. */
+static void in_pieces(const group *g, mv_schedule *schedule, const uint32_t pieces[N])
+{
+    size_t done[N] = {0};
+    for (uint32_t turn = 0;; turn++) {
+        mv_part parts[N];
+        uint32_t n_parts = 0;
+        for (uint32_t j = 0; j < N; j++) {
+            uint32_t i = (j + turn) % N;
+            size_t left = g->lengths[i] - done[i];
+            uint32_t n = (uint32_t)(left < pieces[i] ? left : pieces[i]);
+            if (n > 0)
+                parts[n_parts++] = (mv_part){i, n};
+            done[i] += n;
+        }
+        if (n_parts == 0)
+            return;
+        mv_step *step = mv_schedule_add(schedule, MV_STEP_FORWARD);
+        step->n_parts = n_parts;
+        for (uint32_t i = 0; i < n_parts; i++)
+            step->parts[i] = parts[i];
+    }
+}
+
+/* The same sequences, one after the other, each alone in its calls. */
+static mv_code judge_alone(mv_run *run, mv_case_result *result, const group *g, const mv_play *play,
+                           mv_error *ran_error)
+{
+    mv_schedule schedule = {0};
+    mv_play alone = {.window = play->window};
+    mv_code ran = add_tracks(run, &alone, g, ran_error);
+    for (uint32_t i = 0; i < N; i++)
+        mv_schedule_add_chunks(&schedule, i, (int64_t)g->lengths[i], 0);
+    if (ran == MV_OK)
+        ran = mv_play_schedule(run, NULL, &schedule, &alone, ran_error);
+    if (ran == MV_OK)
+        mv_judge_same(run, result, play, &alone,
+                      MV_CLAIM_BATCH_INVARIANT | MV_CLAIM_CHUNK_INVARIANT,
+                      "other sequences in the batch change no bit");
+    mv_play_free(&alone);
+    mv_schedule_free(&schedule);
+    return ran;
+}
+
+static bool claims_both(const mv_run *run)
+{
+    const uint32_t both = MV_CLAIM_BATCH_INVARIANT | MV_CLAIM_CHUNK_INVARIANT;
+    return (mv_backend_claims(mv_run_get_options(run)->backend) & both) == both;
+}
+
+static mv_code run_group(mv_run *run, int64_t window, const char *name, const group *g,
+                         const uint32_t *pieces, mv_error *error)
+{
+    mv_case_result result;
+    mv_schedule schedule = {0};
+    mv_play play = {.window = window};
+    mv_error ran_error = {0};
+    if (!mv_case_begin(run, &result, window, 0, "window %lld %s", (long long)window, name))
+        return MV_OK;
+    if (pieces != NULL)
+        in_pieces(g, &schedule, pieces);
+    else
+        all_at_once(g, &schedule);
+    mv_schedule_print(&schedule, result.schedule, sizeof result.schedule);
+
+    mv_code code = add_tracks(run, &play, g, error), ran = MV_OK;
+    if (code == MV_OK)
+        ran = mv_play_schedule(run, NULL, &schedule, &play, &ran_error);
+    if (code == MV_OK && ran == MV_OK && claims_both(run))
+        ran = judge_alone(run, &result, g, &play, &ran_error);
+    if (code == MV_OK && ran == MV_OK)
+        code = mv_judge(run, &result, &play, error);
+    mv_play_free(&play);
+    mv_schedule_free(&schedule);
+    return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;
+}
+
+/* Sequence 2 stays; what is beside it changes. Its rows may not move by more than what changing the
+ * company of an honest engine does: with a claim not by a bit, else within the limits. */
+static mv_code run_leak(mv_run *run, int64_t window, const group *g, mv_error *error)
+{
+    group others = *g;
+    for (uint32_t i = 0; i < N; i++) {
+        if (i != 2)
+            others.prompts[i] = g->prompts[i] + 20;
+    }
+    return run_group(run, window, "other company", &others, NULL, error);
+}
+
+static mv_code run_window(mv_run *run, int64_t window, mv_error *error)
+{
+    const size_t T = (size_t)mv_run_length(run);
+    const size_t W = window > 0 && (size_t)window < T ? (size_t)window : T / 4 + 1;
+    const bool large = mv_run_is_large(run);
+    const group g = {
+        {W + 1, 1, 2 * W + 3, W > 1 ? W - 1 : 1, large ? W + 2 : T},
+        {1,     2, 0,         3,                 4                }
+    };
+    const group turned = {
+        {g.lengths[3], g.lengths[4], g.lengths[0], g.lengths[2], g.lengths[1]},
+        {3,            4,            1,            0,            2           }
+    };
+    const uint32_t small = (uint32_t)(W > 3 ? W - 3 : 1);
+    const uint32_t ragged[N] = {3, 1, small, 2, (uint32_t)W + 3};
+    const uint32_t mixed[N] = {1, 1, (uint32_t)(2 * W + 3), 1, 5};
+
+    mv_code code = run_group(run, window, "all at once", &g, NULL, error);
+    if (code == MV_OK)
+        code = run_group(run, window, "ragged pieces", &g, ragged, error);
+    if (code == MV_OK && !large)
+        code = run_group(run, window, "prefill beside decode", &g, mixed, error);
+    if (code == MV_OK && !large)
+        code = run_group(run, window, "other slots", &turned, ragged, error);
+    if (code == MV_OK)
+        code = run_leak(run, window, &g, error);
+    return code;
+}
+
+static mv_code run_batching(mv_run *run, mv_error *error)
+{
+    mv_range windows;
+    mv_code code = mv_run_windows(run, &windows, error);
+    for (size_t i = 0; code == MV_OK && i < windows.n; i++)
+        code = run_window(run, windows.values[i], error);
+    return code;
+}
+
+const mv_suite mv_suite_batching = {
+    "batching", "a sequence gives the same logits whoever is in the batch with it", run_batching};

@@ -1,0 +1,81 @@
+/* chunking - a prompt prefilled in pieces gives the logits of the prompt prefilled whole.
+ *
+ * For each window (the model's own, one that the prompt passes several times, none) and each chunk
+ * size: pieces of 1, 2, 3, of sizes without a common factor with W below and above it, W-1, W, W+1,
+ * around 2W, T-1 and T. A chunk of exactly W, the usual advice, hides half of the known bugs; a
+ * size coprime to W puts a boundary at every place of the ring sooner or later.
+ *
+ * Compares every row with the float64 oracle of the whole prompt; an engine that claims chunk
+ * invariance must give the whole prompt's bits.
+ *
+ * Catches: a slot overwritten before it is read; RoPE that restarts with a piece; a mask aligned to
+ * the top-left of a piece; W keys or W+1 in later pieces only; an un-rotated ring; a lost last
+ * piece; a ring too small for pieces above W.
+ * Source: test_generate.py, test_chunks (mistral-src 147c4e6), which has one size and no window
+ * beyond it.
+ */
+#include "suites/run.h"
+
+static mv_code run_chunk(mv_run *run, int64_t window, int64_t chunk, const mv_play *whole,
+                         mv_error *error)
+{
+    const int64_t T = mv_run_length(run);
+    mv_case_result result;
+    mv_play play = {0};
+    mv_error ran_error = {0};
+    if (!mv_case_begin(run, &result, window, chunk, "window %lld chunk %lld", (long long)window,
+                       (long long)chunk))
+        return MV_OK;
+    mv_code ran = mv_play_prompt(run, NULL, window, T, chunk, &play, &ran_error), code = MV_OK;
+    if (ran == MV_OK) {
+        mv_judge_same(run, &result, &play, whole, MV_CLAIM_CHUNK_INVARIANT,
+                      "how a prompt is cut changes no bit");
+        code = mv_judge(run, &result, &play, error);
+    }
+    mv_play_free(&play);
+    return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;
+}
+
+/* The whole prompt is both a case of its own and what the pieces are compared with. */
+static mv_code run_whole(mv_run *run, int64_t window, mv_play *whole, mv_error *error)
+{
+    mv_case_result result;
+    mv_error ran_error = {0};
+    const bool wanted =
+        mv_case_begin(run, &result, window, 0, "window %lld whole", (long long)window);
+    if (mv_run_get_options(run)->list_only)
+        return MV_OK;
+    mv_code ran = mv_play_prompt(run, NULL, window, mv_run_length(run), 0, whole, &ran_error);
+    mv_code code = MV_OK;
+    if (!wanted)
+        return MV_OK;
+    if (ran == MV_OK)
+        code = mv_judge(run, &result, whole, error);
+    return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;
+}
+
+static mv_code run_window(mv_run *run, int64_t window, mv_error *error)
+{
+    mv_range chunks;
+    mv_play whole = {0};
+    mv_code code = run_whole(run, window, &whole, error);
+    if (code == MV_OK)
+        code = mv_run_chunks(run, window, &chunks, error);
+    for (size_t i = 0; code == MV_OK && i < chunks.n; i++)
+        code = run_chunk(run, window, chunks.values[i], &whole, error);
+    mv_play_free(&whole);
+    return code;
+}
+
+static mv_code run_chunking(mv_run *run, mv_error *error)
+{
+    mv_range windows;
+    mv_code code = mv_run_windows(run, &windows, error);
+    for (size_t i = 0; code == MV_OK && i < windows.n; i++)
+        code = run_window(run, windows.values[i], error);
+    return code;
+}
+
+const mv_suite mv_suite_chunking = {
+    "chunking", "a prompt prefilled in pieces gives the logits of the prompt prefilled whole",
+    run_chunking};

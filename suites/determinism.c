@@ -1,0 +1,111 @@
+/* determinism - the same question gets the same answer.
+ *
+ * The same calls: twice on one engine with a reset between, on a second engine, after the engine
+ * has served something else, with 1, 2 and 3 threads; and the last row asked for alone instead of
+ * all.
+ *
+ * An engine that claims repeatability (or thread invariance) must give the same bits. One that does
+ * not is judged by the oracle alone, each time.
+ *
+ * Catches: races; memory read before it was written; state that survives a reset; sums whose order
+ * depends on timing; a "last row" path that takes another row.
+ */
+#include "suites/run.h"
+
+#include <string.h>
+
+typedef enum way {
+    WAY_RESET,
+    WAY_SECOND_ENGINE,
+    WAY_AFTER_OTHER,
+    WAY_ONE_THREAD,
+    WAY_TWO_THREADS,
+    WAY_THREE_THREADS,
+    WAY_LAST_ROW,
+    N_WAYS
+} way;
+
+static const char *const way_names[N_WAYS] = {
+    "again after a reset", "a second engine", "after another prompt", "1 thread",
+    "2 threads",           "3 threads",       "the last row alone"};
+
+static void add_calls(mv_schedule *schedule, int64_t T, int64_t window, way w)
+{
+    const int64_t chunk = window > 2 ? window - 1 : 5;
+    if (w == WAY_RESET) {
+        mv_schedule_add_chunks(schedule, 0, T, chunk);
+        mv_step *step = mv_schedule_add(schedule, MV_STEP_RESET);
+        step->n_parts = 1;
+    }
+    if (w == WAY_AFTER_OTHER)
+        mv_schedule_add_stale(schedule, 0, T, chunk);
+    const size_t first = schedule->n_steps;
+    mv_schedule_add_chunks(schedule, 0, T, chunk);
+    for (size_t i = first; w == WAY_LAST_ROW && i < schedule->n_steps; i++)
+        schedule->steps[i].which = MV_LOGITS_LAST;
+}
+
+static mv_code play_way(mv_run *run, int64_t window, way w, mv_play *play, mv_error *error)
+{
+    const int64_t T = mv_run_length(run);
+    const mv_engine_setup setup = {.n_threads = w == WAY_ONE_THREAD      ? 1
+                                                : w == WAY_TWO_THREADS   ? 2
+                                                : w == WAY_THREE_THREADS ? 3
+                                                                         : 0};
+    mv_schedule schedule = {0};
+    const int32_t *tokens;
+    *play = (mv_play){.window = window};
+    mv_code code = mv_run_prompt(run, 0, (size_t)T, &tokens, error);
+    if (code == MV_OK)
+        code = mv_play_add(run, play, tokens, (size_t)T, error);
+    add_calls(&schedule, T, window, w);
+    if (code == MV_OK)
+        code = mv_play_schedule(run, &setup, &schedule, play, error);
+    mv_schedule_free(&schedule);
+    return code;
+}
+
+static mv_code run_way(mv_run *run, int64_t window, way w, const mv_play *first, mv_error *error)
+{
+    const bool threads = w >= WAY_ONE_THREAD && w <= WAY_THREE_THREADS;
+    mv_case_result result;
+    mv_play play = {0};
+    mv_error ran_error = {0};
+    if (!mv_case_begin(run, &result, window, 0, "window %lld %s", (long long)window, way_names[w]))
+        return MV_OK;
+    mv_code ran = play_way(run, window, w, &play, &ran_error), code = MV_OK;
+    if (ran == MV_OK) {
+        mv_judge_same(
+            run, &result, &play, first, threads ? MV_CLAIM_THREAD_INVARIANT : MV_CLAIM_REPEATABLE,
+            threads ? "the number of threads changes no bit" : "the same calls give the same bits");
+        code = mv_judge(run, &result, &play, error);
+    }
+    mv_play_free(&play);
+    return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;
+}
+
+static mv_code run_determinism(mv_run *run, mv_error *error)
+{
+    const bool large = mv_run_is_large(run);
+    mv_range windows;
+    mv_play first = {0};
+    mv_error first_error = {0};
+    mv_code code = mv_run_windows(run, &windows, error);
+    if (code != MV_OK || windows.n == 0)
+        return code;
+    /* One window is enough here, one that the prompt passes; its failure shows in every case. */
+    int64_t window = windows.values[0];
+    for (size_t i = 0; i < windows.n && (window == 0 || window >= mv_run_length(run)); i++)
+        window = windows.values[i];
+    if (!mv_run_get_options(run)->list_only)
+        (void)!play_way(run, window, WAY_SECOND_ENGINE, &first, &first_error);
+    for (int w = 0; code == MV_OK && w < N_WAYS; w++) {
+        if (!large || w == WAY_RESET || w == WAY_TWO_THREADS || w == WAY_LAST_ROW)
+            code = run_way(run, window, (way)w, &first, error);
+    }
+    mv_play_free(&first);
+    return code;
+}
+
+const mv_suite mv_suite_determinism = {"determinism", "the same question gets the same answer",
+                                       run_determinism};

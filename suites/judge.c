@@ -1,0 +1,252 @@
+/* judge.c - a case from its beginning to its verdict. */
+#include <fnmatch.h>
+#include <math.h>
+#include <string.h>
+
+#include "suites/run_private.h"
+
+static void set_names(mv_run *run, mv_case_result *result, int64_t window, int64_t chunk)
+{
+    const mv_run_options *o = &run->options;
+    mv_case_result_clear(result);
+    (void)snprintf(result->suite, sizeof result->suite, "%s", run->suite->name);
+    (void)snprintf(result->backend, sizeof result->backend, "%s", o->backend_name);
+    result->compute = o->compute;
+    result->window = window;
+    result->chunk = chunk;
+    result->length = run->length;
+    result->seed = o->seed;
+    result->n_positions = result->n_beyond_window = 0;
+}
+
+static void set_reproduce(const mv_run *run, mv_case_result *result)
+{
+    const mv_run_options *o = &run->options;
+    char text[sizeof result->reproduce];
+    int n = snprintf(text, sizeof text,
+                     "mistral-verify --model %s --backend %s --compute %s --suite %s --length %lld "
+                     "--seed %llu",
+                     o->model_spec, o->backend_name, mv_compute_name(o->compute), run->suite->name,
+                     (long long)run->length, (unsigned long long)o->seed);
+    for (size_t i = 0; i < o->n_options && n > 0 && (size_t)n < sizeof text; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, " --backend-option %s=%s",
+                      o->options[i].key, o->options[i].value);
+    if (o->windows != NULL && n > 0 && (size_t)n < sizeof text)
+        n += snprintf(text + n, sizeof text - (size_t)n, " --window %s", o->windows);
+    if (o->chunks != NULL && n > 0 && (size_t)n < sizeof text)
+        n += snprintf(text + n, sizeof text - (size_t)n, " --chunk %s", o->chunks);
+    if (o->text_option != NULL && n > 0 && (size_t)n < sizeof text)
+        n += snprintf(text + n, sizeof text - (size_t)n, " --text '%.120s'", o->text_option);
+    if (n > 0 && (size_t)n < sizeof text)
+        (void)snprintf(text + n, sizeof text - (size_t)n, " --filter '%s/%s'", result->suite,
+                       result->name);
+    memcpy(result->reproduce, text, sizeof text);
+}
+
+static bool is_wanted(mv_run *run, const mv_case_result *result)
+{
+    const mv_run_options *o = &run->options;
+    char full[sizeof result->suite + sizeof result->name + 1];
+    (void)snprintf(full, sizeof full, "%s/%s", result->suite, result->name);
+    if (o->filter != NULL && fnmatch(o->filter, full, 0) != 0)
+        return false;
+    size_t number = run->n_cases_seen++;
+    return o->n_shards <= 1 || number % o->n_shards == o->shard;
+}
+
+bool mv_case_begin(mv_run *run, mv_case_result *result, int64_t window, int64_t chunk,
+                   const char *name, ...)
+{
+    va_list args;
+    set_names(run, result, window, chunk);
+    va_start(args, name);
+    (void)vsnprintf(result->name, sizeof result->name, name, args);
+    va_end(args);
+    set_reproduce(run, result);
+    if (!is_wanted(run, result))
+        return false;
+    if (window > 0)
+        run->wants_beyond_window = true;
+    if (run->options.list_only) {
+        if (run->options.on_case != NULL)
+            run->options.on_case(run->options.cookie, result);
+        return false;
+    }
+    run->case_start_ns = mv_now_ns();
+    return true;
+}
+
+void mv_case_fail(mv_case_result *result, const char *format, ...)
+{
+    va_list args;
+    if (result->verdict == MV_VERDICT_FAIL)
+        return; /* the first reason is the one to tell */
+    result->verdict = MV_VERDICT_FAIL;
+    va_start(args, format);
+    (void)vsnprintf(result->reason, sizeof result->reason, format, args);
+    va_end(args);
+}
+
+/* ---- the comparison ---- */
+
+/* Adds every row that the track has, and the reference's rows of the same positions. */
+static mv_code add_track(mv_run *run, mv_case_result *result, const mv_play *play,
+                         const mv_track *track, mv_error_profile *test, mv_error_profile *reference,
+                         mv_error *error)
+{
+    const size_t vocab_size = run->options.model->params.vocab_size;
+    const mv_truth *truth;
+    mv_code code = mv_truth_get(run, play->window, track->tokens, track->n, &truth, error);
+    for (size_t i = 0; i < track->n && code == MV_OK; i++) {
+        if (!track->has_row[i])
+            continue;
+        const size_t at = i * vocab_size;
+        const int64_t worst_before = test->worst.position;
+        code = mv_error_profile_add(test, truth->oracle + at, track->logits + at, 1, true, error);
+        if (code == MV_OK)
+            code = mv_error_profile_append(reference, &truth->reference, i, 1, error);
+        if (test->worst.position != worst_before) {
+            result->worst = test->worst;
+            result->worst.position = (int64_t)i;
+        }
+        result->n_positions++;
+        if (play->window > 0 && (int64_t)i >= play->window)
+            result->n_beyond_window++;
+    }
+    return code;
+}
+
+/* Positions of the first bad row, counted in its own sequence. */
+static void name_first_bad(const mv_play *play, int64_t row, mv_case_result *result)
+{
+    for (uint32_t t = 0; t < play->n_tracks; t++) {
+        for (size_t i = 0; i < play->tracks[t].n; i++) {
+            if (play->tracks[t].has_row[i] && row-- == 0) {
+                result->divergence_position = (int64_t)i;
+                return;
+            }
+        }
+    }
+}
+
+/* Where a position stands, in the words of the window: this is what points at an off-by-one. */
+static void describe_position(const mv_case_result *result, char *text, size_t size)
+{
+    int64_t position = result->divergence_position, window = result->window;
+    if (window <= 0 || position < 0)
+        (void)snprintf(text, size, "position %lld", (long long)position);
+    else if (position < window)
+        (void)snprintf(text, size, "position %lld, within the window of %lld", (long long)position,
+                       (long long)window);
+    else
+        (void)snprintf(text, size, "position %lld = W+%lld", (long long)position,
+                       (long long)(position - window));
+}
+
+static void decide(mv_run *run, mv_case_result *result, const mv_error_profile *reference,
+                   const mv_error_profile *test, const mv_play *play)
+{
+    const mv_tolerance *limits = mv_tolerance_get(run->options.compute);
+    const char *decides = "";
+    char where[96];
+    result->limits.r_rmse = limits->r_rmse;
+    result->limits.r_row = limits->r_row;
+    result->limits.r_maxabs = limits->r_maxabs;
+    result->headroom = mv_tolerance_headroom(limits, &result->metrics, &decides);
+    if (result->verdict == MV_VERDICT_FAIL)
+        return;
+    if (result->n_positions == 0) {
+        result->verdict = MV_VERDICT_VACUOUS;
+        (void)snprintf(result->reason, sizeof result->reason, "nothing was compared");
+        return;
+    }
+    if (result->headroom >= 1.0) {
+        result->verdict = MV_VERDICT_PASS;
+        return;
+    }
+    double worst_limit = fmax(limits->r_row, limits->r_rmse);
+    name_first_bad(play, mv_first_bad_row(reference, test, worst_limit), result);
+    if (result->divergence_position < 0)
+        result->divergence_position = result->worst.position;
+    describe_position(result, where, sizeof where);
+    if (!isfinite(result->worst.actual))
+        mv_case_fail(result, "logits are not finite, first at %s", where);
+    else if (isnan(result->headroom))
+        mv_case_fail(result, "%s cannot be computed", decides);
+    else
+        mv_case_fail(result, "error is %.3g x the limit (%s); first wrong row at %s",
+                     1.0 / result->headroom, decides, where);
+}
+
+mv_code mv_judge(mv_run *run, mv_case_result *result, const mv_play *play, mv_error *error)
+{
+    const size_t vocab_size = run->options.model->params.vocab_size;
+    mv_error_profile test, reference;
+    mv_code code = MV_OK;
+    mv_error_profile_init(&test, vocab_size);
+    mv_error_profile_init(&reference, vocab_size);
+    result->n_positions = result->n_beyond_window = 0;
+    for (uint32_t i = 0; i < play->n_tracks && code == MV_OK; i++)
+        code = add_track(run, result, play, &play->tracks[i], &test, &reference, error);
+    const int64_t effective_window = result->metrics.effective_window;
+    if (code == MV_OK)
+        code = mv_metrics_from_profiles(&result->metrics, &reference, &test, error);
+    result->metrics.effective_window = effective_window;
+    if (code == MV_OK)
+        decide(run, result, &reference, &test, play);
+    mv_error_profile_free(&test);
+    mv_error_profile_free(&reference);
+    return code;
+}
+
+void mv_judge_same(mv_run *run, mv_case_result *result, const mv_play *play, const mv_play *other,
+                   uint32_t claim, const char *claim_words)
+{
+    const size_t vocab_size = run->options.model->params.vocab_size;
+    if ((mv_backend_claims(run->options.backend) & claim) == 0)
+        return;
+    for (uint32_t t = 0; t < play->n_tracks && t < other->n_tracks; t++) {
+        const mv_track *a = &play->tracks[t], *b = &other->tracks[t];
+        for (size_t i = 0; i < a->n && i < b->n; i++) {
+            if (!a->has_row[i] || !b->has_row[i])
+                continue;
+            int64_t column = mv_first_different(a->logits + i * vocab_size,
+                                                b->logits + i * vocab_size, vocab_size);
+            if (column < 0)
+                continue;
+            result->divergence_position = (int64_t)i;
+            mv_case_fail(result,
+                         "the backend claims that %s, but sequence %u position %zu token %lld is "
+                         "%.9g and %.9g",
+                         claim_words, t, i, (long long)column,
+                         (double)a->logits[i * vocab_size + (size_t)column],
+                         (double)b->logits[i * vocab_size + (size_t)column]);
+            return;
+        }
+    }
+}
+
+/* ---- the end ---- */
+
+static void take_engine_error(mv_case_result *result, mv_code ran, const mv_error *ran_error)
+{
+    bool is_skip = ran == MV_ERR_UNAVAILABLE || ran == MV_ERR_UNSUPPORTED;
+    result->verdict = is_skip ? MV_VERDICT_SKIP : MV_VERDICT_ERROR;
+    (void)snprintf(result->reason, sizeof result->reason, "%.380s",
+                   ran_error != NULL ? ran_error->message : "the backend failed");
+}
+
+mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran, const mv_error *ran_error,
+                    mv_error *error)
+{
+    if (ran != MV_OK)
+        take_engine_error(result, ran, ran_error);
+    result->elapsed_ns = mv_now_ns() - run->case_start_ns;
+    if (result->n_beyond_window > 0)
+        run->has_beyond_window = true;
+    if (run->options.strict && result->verdict == MV_VERDICT_PASS && result->headroom < 1.3)
+        mv_case_fail(result, "headroom is %.2f, and --strict asks for 1.3", result->headroom);
+    if (run->options.on_case != NULL)
+        run->options.on_case(run->options.cookie, result);
+    return mv_verify_results_add(run->results, result, error);
+}

@@ -1,0 +1,223 @@
+/* run.c - options, prompts, and which windows and chunk sizes are worth trying. */
+#include "suites/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "harness/log.h"
+#include "harness/model.h"
+#include "harness/synthetic.h"
+#include "suites/run_private.h"
+
+#define LARGE_MODEL_BYTES 200000000u /* each forward pass of the reference takes seconds */
+
+int64_t mv_now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Four windows and a bit, where the window is short enough for that. */
+static int64_t default_length(const mv_run_options *options)
+{
+    int64_t window = options->model->params.sliding_window;
+    if (options->tokens != NULL)
+        return (int64_t)options->n_tokens;
+    if (window > 0 && window <= 64)
+        return 4 * window + 8;
+    return mv_model_size_bytes(options->model) > LARGE_MODEL_BYTES ? 64 : 120;
+}
+
+mv_code mv_run_open(mv_run **run, const mv_run_options *options, mv_error *error)
+{
+    mv_run *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return mv_fail(error, MV_ERR_MEMORY, "no memory for a run");
+    r->options = *options;
+    r->n_threads = options->n_threads > 0 ? options->n_threads : (uint32_t)mv_machine_n_cores();
+    r->length = options->length > 0 ? options->length : default_length(options);
+    *run = r;
+    return MV_OK;
+}
+
+static void free_truth(mv_truth *truth)
+{
+    free(truth->tokens);
+    free(truth->oracle);
+    mv_error_profile_free(&truth->reference);
+    free(truth);
+}
+
+void mv_run_close(mv_run **run)
+{
+    mv_run *r = *run;
+    if (r == NULL)
+        return;
+    for (size_t i = 0; i < r->n_prompts; i++)
+        free(r->prompts[i].tokens);
+    for (size_t i = 0; i < r->n_truths; i++)
+        free_truth(r->truths[i]);
+    free(r->prompts);
+    free(r->truths);
+    free(r);
+    *run = NULL;
+}
+
+const mv_run_options *mv_run_get_options(const mv_run *run)
+{
+    return &run->options;
+}
+
+int64_t mv_run_length(const mv_run *run)
+{
+    return run->length;
+}
+
+bool mv_run_is_large(const mv_run *run)
+{
+    return mv_model_size_bytes(run->options.model) > LARGE_MODEL_BYTES;
+}
+
+/* ---- prompts ---- */
+
+static void fill_prompt(const mv_run *run, mv_prompt *prompt)
+{
+    const mv_run_options *o = &run->options;
+    if (prompt->which == 0 && o->tokens != NULL) {
+        for (size_t i = 0; i < prompt->n; i++)
+            prompt->tokens[i] = o->tokens[i % o->n_tokens];
+        return;
+    }
+    mv_synthetic_tokens(prompt->tokens, prompt->n, o->model->params.vocab_size,
+                        o->seed * 1000003u + prompt->which);
+}
+
+mv_code mv_run_prompt(mv_run *run, uint32_t which, size_t n, const int32_t **tokens,
+                      mv_error *error)
+{
+    for (size_t i = 0; i < run->n_prompts; i++) {
+        if (run->prompts[i].which == which && run->prompts[i].n >= n) {
+            *tokens = run->prompts[i].tokens;
+            return MV_OK;
+        }
+    }
+    mv_prompt prompt = {which, n, malloc((n > 0 ? n : 1) * sizeof *prompt.tokens)};
+    mv_prompt *prompts = realloc(run->prompts, (run->n_prompts + 1) * sizeof *prompts);
+    if (prompts != NULL)
+        run->prompts = prompts;
+    if (prompts == NULL || prompt.tokens == NULL) {
+        free(prompt.tokens);
+        return mv_fail(error, MV_ERR_MEMORY, "no memory for a prompt of %zu tokens", n);
+    }
+    fill_prompt(run, &prompt);
+    run->prompts[run->n_prompts++] = prompt;
+    *tokens = prompt.tokens;
+    return MV_OK;
+}
+
+/* ---- windows and chunks ---- */
+
+/* A window that a prompt of T tokens passes several times. */
+static int64_t passed_window(int64_t length)
+{
+    int64_t window = length / 6;
+    return window < 2 ? 2 : (window | 1);
+}
+
+mv_code mv_run_windows(const mv_run *run, mv_range *windows, mv_error *error)
+{
+    const int64_t own = run->options.model->params.sliding_window, T = run->length;
+    if (run->options.windows != NULL) {
+        const mv_symbol symbols[] = {
+            {'W', own > 0 ? own : -1},
+            {'T', T                 }
+        };
+        return mv_range_parse(windows, run->options.windows, "--window", symbols, 2, 0, INT32_MAX,
+                              error);
+    }
+    windows->n = 0;
+    mv_range_add(windows, own, 0, INT32_MAX);
+    if (own == 0 || own * 2 >= T)
+        mv_range_add(windows, passed_window(T), 1, T);
+    else
+        mv_range_add(windows, own - 1, 2, T);
+    mv_range_add(windows, 0, 0, 0);
+    return MV_OK;
+}
+
+static int64_t greatest_common_divisor(int64_t a, int64_t b)
+{
+    return b == 0 ? a : greatest_common_divisor(b, a % b);
+}
+
+/* The nearest to `near` going by `step` that shares no factor with the window. */
+static int64_t coprime(int64_t window, int64_t near, int64_t step)
+{
+    while (window > 0 && near > 1 && greatest_common_divisor(window, near) != 1)
+        near += step;
+    return near;
+}
+
+mv_code mv_run_chunks(const mv_run *run, int64_t window, mv_range *chunks, mv_error *error)
+{
+    const int64_t T = run->length, W = window;
+    if (run->options.chunks != NULL) {
+        const mv_symbol symbols[] = {
+            {'W', W > 0 ? W : -1},
+            {'T', T             }
+        };
+        return mv_range_parse(chunks, run->options.chunks, "--chunk", symbols, 2, 1, INT32_MAX,
+                              error);
+    }
+    const bool passes = W > 0 && W < T, large = mv_run_is_large(run);
+    const int64_t small_grid[] = {7, T / 2};
+    const int64_t plain_grid[] = {1, 3, 7, T / 2, T - 1, T};
+    const int64_t short_grid[] = {coprime(W, W * 2 / 3, -1), W - 1,    W, W + 1,
+                                  coprime(W, W + 2, 1),      2 * W + 1};
+    const int64_t full_grid[] = {1,         2,     3,         coprime(W, W * 2 / 3, -1),
+                                 W - 1,     W,     W + 1,     coprime(W, W + 2, 1),
+                                 2 * W - 1, 2 * W, 2 * W + 1, T - 1,
+                                 T};
+    const int64_t *grid =
+        passes ? (large ? short_grid : full_grid) : (large ? small_grid : plain_grid);
+    const size_t sizes[] = {sizeof small_grid, sizeof plain_grid, sizeof short_grid,
+                            sizeof full_grid};
+    const size_t n = sizes[(passes ? 2 : 0) + (large ? 0 : 1)] / sizeof *grid;
+    chunks->n = 0;
+    for (size_t i = 0; i < n; i++)
+        mv_range_add(chunks, grid[i], 1, T);
+    return MV_OK;
+}
+
+/* ---- one suite ---- */
+
+/* A suite that could have looked beyond a window and never did has shown nothing about windows. */
+static mv_code check_coverage(mv_run *run, mv_error *error)
+{
+    mv_case_result result;
+    const bool partial = run->options.filter != NULL || run->options.n_shards > 1;
+    if (!run->wants_beyond_window || run->has_beyond_window || partial || run->options.list_only)
+        return MV_OK;
+    if (!mv_case_begin(run, &result, 0, 0, "coverage"))
+        return MV_OK;
+    (void)snprintf(result.reason, sizeof result.reason,
+                   "no compared position lies beyond a window: ask for a --length above %u tokens, "
+                   "or for a shorter --window",
+                   run->options.model->params.sliding_window);
+    return mv_case_end(run, &result, MV_OK, NULL, error);
+}
+
+mv_code mv_run_suite(mv_run *run, const mv_suite *suite, mv_verify_results *results,
+                     mv_error *error)
+{
+    run->suite = suite;
+    run->results = results;
+    run->wants_beyond_window = run->has_beyond_window = false;
+    mv_code code = suite->run(run, error);
+    if (code == MV_OK)
+        code = check_coverage(run, error);
+    run->suite = NULL;
+    return code;
+}

@@ -1,0 +1,32 @@
+/* run_private.h - the inside of mv_run, for the files that make it up. */
+#ifndef MV_SUITES_RUN_PRIVATE_H
+#define MV_SUITES_RUN_PRIVATE_H
+
+#include "suites/run.h"
+
+typedef struct mv_prompt {
+    uint32_t which;
+    size_t n;
+    int32_t *tokens; /* [n] */
+} mv_prompt;
+
+struct mv_run {
+    mv_run_options options;
+    uint32_t n_threads;
+    int64_t length;
+
+    mv_prompt *prompts; /* [n_prompts] */
+    size_t n_prompts;
+    mv_truth **truths; /* [n_truths] */
+    size_t n_truths;
+
+    const mv_suite *suite; /* the one that runs now */
+    mv_verify_results *results;
+    size_t n_cases_seen;                         /* of all suites, for the shards */
+    bool wants_beyond_window, has_beyond_window; /* coverage of this suite */
+    int64_t case_start_ns;
+};
+
+int64_t mv_now_ns(void); /* monotonic */
+
+#endif

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""check_schema.py SCHEMA FILE... - the files obey the JSON Schema, and spoiled copies do not.
+
+Exit code 77 (skip) where the jsonschema module is not installed."""
+import copy
+import json
+import sys
+
+try:
+    import jsonschema
+    Validator = jsonschema.Draft202012Validator
+except (ImportError, AttributeError) as missing:
+    print(f"skipped: no jsonschema with draft 2020-12 ({missing})")
+    sys.exit(77)
+
+
+def spoil(document):
+    """Copies that each break one rule which a reader relies on."""
+    def changed(change):
+        other = copy.deepcopy(document)
+        change(other)
+        return other
+    yield "another schema", changed(lambda d: d.update(schema="mistral-verify/2"))
+    yield "an unknown key", changed(lambda d: d.update(extra=1))
+    yield "an unknown verdict", changed(lambda d: d.update(verdict="ok"))
+    yield "no summary", changed(lambda d: d.pop("summary"))
+    if document["cases"]:
+        yield "an unknown key in a case", changed(lambda d: d["cases"][0].update(extra=1))
+        yield "a null metric", changed(lambda d: d["cases"][0]["metrics"].update(r_row=None))
+        yield "a failure without reason", changed(
+            lambda d: d["cases"][0].update(verdict="fail", reason=""))
+
+
+def main(schema_path, *paths):
+    with open(schema_path, encoding="utf-8") as file:
+        schema = json.load(file)
+    Validator.check_schema(schema)
+    validator = Validator(schema)
+    n_wrong = 0
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+        for error in validator.iter_errors(document):
+            print(f"{path}: {error.json_path}: {error.message}")
+            n_wrong += 1
+        for what, spoiled in spoil(document):
+            if validator.is_valid(spoiled):
+                print(f"{path}: the schema accepts {what}")
+                n_wrong += 1
+    if not paths:
+        print("no file to check")
+        n_wrong += 1
+    return 1 if n_wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

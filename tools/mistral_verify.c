@@ -1,0 +1,305 @@
+/* mistral_verify.c - run suites of claims against backends: options, wiring, exit code. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/backend.h"
+#include "harness/log.h"
+#include "harness/model.h"
+#include "harness/nearest.h"
+#include "harness/tokenizer.h"
+#include "suites/run.h"
+#include "tools/cli.h"
+#include "tools/text_tokens.h"
+#include "tools/version.h"
+
+static struct own_options {
+    const char *suites, *chunks, *windows, *text, *compute, *filter, *shard;
+    int length, strict;
+} own = {.compute = "f32"};
+
+static const struct poptOption own_rows[] = {
+    {"suite",   's', POPT_ARG_STRING, &own.suites,  0, "suites to run (default: all)",
+     "NAME[,NAME...]|all"                                                                                   },
+    {"chunk",   'c', POPT_ARG_STRING, &own.chunks,  0, "chunk sizes to try: 1,7,W-1,64..512*2",
+     "LIST"                                                                                                 },
+    {"window",  'w', POPT_ARG_STRING, &own.windows, 0, "windows to try; 0 is none",             "LIST"      },
+    {"length",  'n', POPT_ARG_INT,    &own.length,  0, "tokens of the prompt, T",               "N"         },
+    {"text",    0,   POPT_ARG_STRING, &own.text,    0, "real text for the prompt, or @FILE",    "TEXT|@FILE"},
+    {"compute", 0,   POPT_ARG_STRING, &own.compute, 0, "arithmetic under test (default: f32)",
+     "f64|f32|bf16"                                                                                         },
+    {"filter",  0,   POPT_ARG_STRING, &own.filter,  0, "only cases whose suite/case matches",   "GLOB"      },
+    {"shard",   0,   POPT_ARG_STRING, &own.shard,   0, "only part I of N of the cases",         "I/N"       },
+    {"strict",  0,   POPT_ARG_NONE,   &own.strict,  0, "little headroom fails",                 NULL        },
+    POPT_TABLEEND
+};
+
+static const char help_end[] =
+    "[MODEL]\n\n"
+    "Runs suites of claims against backends and compares with a float64 oracle.\n"
+    "  mistral-verify --suite chunking\n"
+    "  mistral-verify --suite all --backend ./my_engine.so --model DIR --output r.xml --format "
+    "junit";
+
+/* ---- choosing ---- */
+
+typedef struct choice {
+    const mv_suite *suites[64];
+    size_t n_suites;
+} choice;
+
+static mv_code choose_suites(choice *chosen, const char *names, mv_error *error)
+{
+    const char *known[64];
+    char copy[1024];
+    for (size_t i = 0; i < mv_n_suites; i++)
+        known[i] = mv_suites[i]->name;
+    if (names == NULL || strcmp(names, "all") == 0) {
+        memcpy(chosen->suites, mv_suites, mv_n_suites * sizeof *chosen->suites);
+        chosen->n_suites = mv_n_suites;
+        return MV_OK;
+    }
+    (void)snprintf(copy, sizeof copy, "%s", names);
+    chosen->n_suites = 0;
+    for (char *name = strtok(copy, ","); name != NULL; name = strtok(NULL, ",")) {
+        for (char *at = name; *at != '\0'; at++)
+            *at = *at == '-' ? '_' : *at;
+        const mv_suite *suite = mv_suite_find(name);
+        const char *near = mv_nearest(name, known, mv_n_suites);
+        if (suite == NULL)
+            return mv_fail(error, MV_ERR_ARGUMENT, "--suite: no suite '%s'%s%s%s", name,
+                           near != NULL ? "; did you mean " : "; see --list",
+                           near != NULL ? near : "", near != NULL ? "?" : "");
+        if (chosen->n_suites < 64)
+            chosen->suites[chosen->n_suites++] = suite;
+    }
+    if (chosen->n_suites == 0)
+        return mv_fail(error, MV_ERR_ARGUMENT, "--suite: expected a name, found '%s'", names);
+    return MV_OK;
+}
+
+static mv_code read_shard(mv_run_options *options, mv_error *error)
+{
+    unsigned part, n;
+    char rest;
+    options->n_shards = 1;
+    if (own.shard == NULL)
+        return MV_OK;
+    if (sscanf(own.shard, "%u/%u%c", &part, &n, &rest) != 2 || part < 1 || part > n)
+        return mv_fail(error, MV_ERR_ARGUMENT, "--shard: expected I/N with 1 <= I <= N, found '%s'",
+                       own.shard);
+    options->shard = part - 1;
+    options->n_shards = n;
+    return MV_OK;
+}
+
+/* ---- listing ---- */
+
+static mv_code list_all(mv_error *error)
+{
+    mv_backend_candidate *candidates;
+    size_t n;
+    printf("suites:\n");
+    for (size_t i = 0; i < mv_n_suites; i++)
+        printf("  %-20s %s\n", mv_suites[i]->name, mv_suites[i]->claim);
+    printf("formats:\n");
+    for (size_t i = 0; i < mv_n_reports; i++)
+        printf("  %-20s %s\n", mv_reports[i].name, mv_reports[i].summary);
+    mv_code code = mv_backend_list(&candidates, &n, error);
+    if (code != MV_OK)
+        return code;
+    printf("backends:\n");
+    for (size_t i = 0; i < n; i++) {
+        const mv_backend_candidate *c = &candidates[i];
+        if (c->reason[0] == '\0')
+            printf("  %-20s %s\n", c->name, c->summary);
+        else
+            printf("  %-20s not usable: %s\n", c->name[0] != '\0' ? c->name : "?", c->reason);
+        printf("  %-20s %s\n", "", c->path);
+    }
+    free(candidates);
+    return MV_OK;
+}
+
+/* ---- progress ---- */
+
+typedef struct progress {
+    size_t n_total, n_done;
+    double elapsed_s;
+    bool shown;
+} progress;
+
+static void count_case(void *cookie, const mv_case_result *result)
+{
+    (void)result;
+    ((progress *)cookie)->n_total++;
+}
+
+static void print_case(void *cookie, const mv_case_result *result)
+{
+    (void)cookie;
+    printf("%s/%s\n", result->suite, result->name);
+}
+
+static void show_progress(void *cookie, const mv_case_result *result)
+{
+    progress *p = cookie;
+    p->n_done++;
+    p->elapsed_s += (double)result->elapsed_ns * 1e-9;
+    if (!p->shown)
+        return;
+    double left = p->elapsed_s / (double)p->n_done * (double)(p->n_total - p->n_done);
+    mv_log_progress("%zu/%zu %s/%s  about %.0f s left", p->n_done, p->n_total, result->suite,
+                    result->name, left);
+}
+
+/* ---- running ---- */
+
+static mv_code run_suites(const mv_run_options *options, const choice *chosen,
+                          mv_verify_results *results, mv_error *error)
+{
+    mv_run *run = NULL;
+    mv_code code = mv_run_open(&run, options, error);
+    for (size_t i = 0; code == MV_OK && i < chosen->n_suites; i++)
+        code = mv_run_suite(run, chosen->suites[i], results, error);
+    mv_run_close(&run);
+    return code;
+}
+
+/* First only counts the cases, for the time that is left; then runs them. */
+static mv_code run_backend(const mv_cli *cli, mv_run_options *options, const char *name,
+                           const choice *chosen, mv_verify_results *results, mv_error *error)
+{
+    progress p = {.shown = cli->quiet == 0 && isatty(STDERR_FILENO)};
+    options->backend_name = name;
+    mv_code code = mv_backend_load(&options->backend, name, NULL, 0, error);
+    if (code != MV_OK)
+        return code;
+    if (!mv_backend_has_compute(options->backend, options->compute))
+        return mv_fail(error, MV_ERR_UNAVAILABLE, "backend %s has no compute type %s", name,
+                       mv_compute_name(options->compute));
+    options->list_only = true;
+    options->on_case = cli->list != 0 ? print_case : count_case;
+    options->cookie = &p;
+    code = run_suites(options, chosen, results, error);
+    if (code != MV_OK || cli->list != 0)
+        return code;
+    options->list_only = false;
+    options->on_case = show_progress;
+    code = run_suites(options, chosen, results, error);
+    mv_log_progress("%s", "");
+    return code;
+}
+
+static mv_code describe_model(const mv_model *model, mv_verify_results *results, mv_error *error)
+{
+    (void)snprintf(results->model_spec, sizeof results->model_spec, "%s", mv_model_get_spec(model));
+    results->params = mv_model_get_view(model)->params;
+    return mv_model_hash(model, results->weights_sha256, error);
+}
+
+static mv_code verify(const mv_cli *cli, mv_model *model, mv_run_options *options,
+                      const choice *chosen, mv_verify_results *results, mv_error *error)
+{
+    static const char *const reference[] = {"reference"};
+    const char *const *names = cli->n_backends > 0 ? cli->backends : reference;
+    const size_t n = cli->n_backends > 0 ? cli->n_backends : 1;
+    mv_code code = mv_backend_load(&options->reference, "reference", NULL, 0, error);
+    mv_environment_collect(&results->environment);
+    (void)snprintf(results->tool_version, sizeof results->tool_version, "%s", MV_VERSION);
+    (void)snprintf(results->tool_commit, sizeof results->tool_commit, "%s", MV_COMMIT);
+    const bool writes_file = cli->n_outputs > 0 || cli->format != NULL;
+    if (code == MV_OK && writes_file && cli->list == 0)
+        code = describe_model(model, results, error);
+    (void)snprintf(results->model_spec, sizeof results->model_spec, "%s", mv_model_get_spec(model));
+    results->params = mv_model_get_view(model)->params;
+    for (size_t i = 0; code == MV_OK && i < n; i++)
+        code = run_backend(cli, options, names[i], chosen, results, error);
+    return code;
+}
+
+static mv_exit exit_of(const mv_verify_results *results)
+{
+    switch (mv_verify_results_summarise(results).verdict) {
+    case MV_VERDICT_PASS:
+        return MV_EXIT_OK;
+    case MV_VERDICT_FAIL:
+        return MV_EXIT_FAILED;
+    case MV_VERDICT_ERROR:
+        return MV_EXIT_BACKEND;
+    case MV_VERDICT_SKIP:
+        return MV_EXIT_UNAVAILABLE;
+    case MV_VERDICT_VACUOUS:
+        break;
+    }
+    return MV_EXIT_VACUOUS;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int main(int argc, const char **argv)
+{
+    const int64_t start_ns = now_ns();
+    mv_cli cli;
+    mv_error error = {0};
+    choice chosen;
+    mv_model *model = NULL;
+    int32_t *tokens = NULL;
+    mv_verify_results results;
+    mv_exit exit_code;
+    mv_cli_read(&cli, argc, argv, "mistral-verify", own_rows, help_end);
+    const char *spec = cli.model != NULL ? cli.model : "synthetic:probe";
+    mv_run_options options = {.model_spec = spec,
+                              .options = cli.options,
+                              .n_options = cli.n_options,
+                              .n_threads = (uint32_t)cli.n_threads,
+                              .windows = own.windows,
+                              .chunks = own.chunks,
+                              .length = own.length,
+                              .seed = cli.seed,
+                              .filter = own.filter,
+                              .strict = own.strict != 0};
+    mv_verify_results_init(&results);
+
+    mv_code code = mv_cli_check_outputs(&cli, &error);
+    if (code == MV_OK && cli.list != 0 && own.suites == NULL) {
+        code = list_all(&error);
+        goto done;
+    }
+    if (code == MV_OK)
+        code = choose_suites(&chosen, own.suites, &error);
+    if (code == MV_OK)
+        code = mv_compute_parse(&options.compute, own.compute, &error);
+    if (code == MV_OK)
+        code = read_shard(&options, &error);
+    if (code == MV_OK && own.length < 0)
+        code =
+            mv_fail(&error, MV_ERR_ARGUMENT, "--length: expected at least 1, found %d", own.length);
+    if (code == MV_OK)
+        code = mv_model_open(&model, spec, &error);
+    if (code == MV_OK) {
+        options.model = mv_model_get_view(model);
+        options.text_option = own.text;
+        code = mv_text_tokens(model, own.text, &tokens, &options.n_tokens, &error);
+        options.tokens = tokens;
+    }
+    if (code == MV_OK)
+        code = verify(&cli, model, &options, &chosen, &results, &error);
+    results.elapsed_ns = now_ns() - start_ns;
+    if (code == MV_OK && cli.list == 0)
+        code = mv_cli_write_verify(&cli, &results, &error);
+done:
+    exit_code = code != MV_OK   ? mv_cli_fail(&error)
+                : cli.list != 0 ? MV_EXIT_OK
+                                : exit_of(&results);
+    mv_verify_results_free(&results);
+    mv_model_close(&model);
+    free(tokens);
+    return (int)exit_code;
+}
