@@ -43,7 +43,7 @@ static void teardown(void)
         }                                                                                          \
     }
 
-/* What a test writes and then spoils: two storages, six tensors. */
+/* What a test writes and then spoils: two storages. */
 enum { N_ELEMENTS = 24 };
 static float floats[N_ELEMENTS];
 static uint16_t halves[N_ELEMENTS];
@@ -54,6 +54,7 @@ static const make_pth_tensor tensors[] = {
     MATRIX("transposed", "Float", "0", 24, 0, 6, 4, 1, 6),
     FLAT("column", "Float", "0", 24, 2, 4, 6),
     MATRIX("half", "BFloat16", "1", 24, 0, 24, 1, 1, 7), /* 7 is never used */
+    FLAT("half_flat", "BFloat16", "1", 24, 0, 24, 1),
     MATRIX("half_strided", "BFloat16", "1", 24, 1, 2, 3, 12, 2),
 };
 enum { N_TENSORS = sizeof tensors / sizeof tensors[0], N_ENTRIES = 5 };
@@ -159,6 +160,7 @@ START_TEST(keeps_shared_storages_shared_and_aligned)
     const mv_tensor *part = mv_tensor_file_find(file, "part");
     const mv_tensor *half = mv_tensor_file_find(file, "half");
     ck_assert_ptr_eq(part->data, (const float *)whole->data + 5);
+    ck_assert_ptr_eq(mv_tensor_file_find(file, "half_flat")->data, half->data);
     ck_assert_uint_eq((uintptr_t)whole->data % 64, 0);
     ck_assert_uint_eq((uintptr_t)half->data % 64, 0);
     mv_tensor_file_close(&file);
@@ -320,13 +322,26 @@ START_TEST(refuses_a_file_cut_anywhere)
 }
 END_TEST
 
-START_TEST(refuses_a_pickle_alone_as_older_than_the_zip_format)
+static void write_bytes(const char *bytes, size_t size)
 {
     FILE *file = fopen(path, "wb");
     ck_assert_ptr_nonnull(file);
-    ck_assert_uint_eq(fwrite("\x80\x02\x8a\x0al\xfc\x9c\x46\xf9 j\xa8P\x19.", 1, 15, file), 15);
+    ck_assert_uint_eq(fwrite(bytes, 1, size, file), size);
     ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(refuses_a_pickle_alone_as_older_than_the_zip_format)
+{
+    write_bytes("\x80\x02\x8a\x0al\xfc\x9c\x46\xf9 j\xa8P\x19.", 15);
     expect_refusal("saved in the format before torch 1.6", MV_ERR_FORMAT);
+}
+END_TEST
+
+START_TEST(refuses_an_archive_of_nothing)
+{
+    static const char end_of_directory[22] = "PK\005\006";
+    write_bytes(end_of_directory, sizeof end_of_directory);
+    expect_refusal("a ZIP archive of 0 entries, expected 1 to", MV_ERR_FORMAT);
 }
 END_TEST
 
@@ -427,6 +442,7 @@ static Suite *pth_suite(void)
     tcase_add_test(refuses, refuses_numbers_that_do_not_fit_their_checksum);
     tcase_add_test(refuses, refuses_a_file_cut_anywhere);
     tcase_add_test(refuses, refuses_a_pickle_alone_as_older_than_the_zip_format);
+    tcase_add_test(refuses, refuses_an_archive_of_nothing);
     tcase_add_test(refuses, refuses_what_is_no_regular_file);
     tcase_add_test(refuses, refuses_one_storage_under_two_dtypes_or_lengths);
     tcase_add_test(refuses, refuses_a_storage_larger_than_memory_can_be);

@@ -6,8 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "tests/report_samples.h"
 #include "reports/parts.h"
+#include "tests/report_samples.h"
 
 static mv_verify_results results;
 static mv_bytes bytes;

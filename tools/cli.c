@@ -164,16 +164,31 @@ static void bad_option(poptContext context, int what, const struct poptOption *o
     usage_error("unknown option '%s'; did you mean --%s?", bad, near);
 }
 
-static void finish(mv_cli *cli, poptContext context)
+/* The one positional argument of a program without subcommands is the model. */
+static void take_model(mv_cli *cli, poptContext context)
 {
     const char *model = poptGetArg(context), *second = poptGetArg(context);
-    char *end = NULL;
     if (model != NULL && cli->model != NULL)
         usage_error("two models, '%s' and '%s'; expected one", cli->model, model);
     if (second != NULL)
         usage_error("unexpected argument '%s' after the model '%s'", second, model);
     if (model != NULL)
         cli->model = model;
+}
+
+static void take_arguments(mv_cli *cli, poptContext context)
+{
+    const char *argument;
+    while ((argument = poptGetArg(context)) != NULL) {
+        if (cli->n_arguments == MV_CLI_MAX)
+            usage_error("more than 16 arguments, from '%s' on; see --help%s", argument, "");
+        cli->arguments[cli->n_arguments++] = argument;
+    }
+}
+
+static void finish(mv_cli *cli)
+{
+    char *end = NULL;
     if (cli->n_threads < 0)
         usage_error("--threads: expected a number of at least 1%s%s", "", "");
     cli->seed = 1;
@@ -188,8 +203,9 @@ static void finish(mv_cli *cli, poptContext context)
         mv_log_set_level(MV_LOG_ERROR);
 }
 
-void mv_cli_read(mv_cli *cli, int argc, const char **argv, const char *program,
-                 const struct poptOption *own, const char *extra)
+static void read_options(mv_cli *cli, int argc, const char **argv, const char *program,
+                         const struct poptOption *own, const char *extra,
+                         void (*take_rest)(mv_cli *cli, poptContext context))
 {
     static const struct poptOption nothing[] = {POPT_TABLEEND};
     if (own == NULL)
@@ -214,8 +230,21 @@ void mv_cli_read(mv_cli *cli, int argc, const char **argv, const char *program,
     }
     if (which < -1)
         bad_option(context, which, own);
-    finish(&shared, context);
+    take_rest(&shared, context);
+    finish(&shared);
     *cli = shared; /* the context is kept: it owns the arguments */
+}
+
+void mv_cli_read(mv_cli *cli, int argc, const char **argv, const char *program,
+                 const struct poptOption *own, const char *extra)
+{
+    read_options(cli, argc, argv, program, own, extra, take_model);
+}
+
+void mv_cli_read_arguments(mv_cli *cli, int argc, const char **argv, const char *program,
+                           const struct poptOption *own, const char *extra)
+{
+    read_options(cli, argc, argv, program, own, extra, take_arguments);
 }
 
 /* ---- outputs ---- */

@@ -35,6 +35,8 @@ typedef struct mv_cli {
     size_t n_outputs;
     const char *format;
     int quiet, verbose, list;
+    const char *arguments[MV_CLI_MAX]; /* positional ones; mv_cli_read_arguments only */
+    size_t n_arguments;
 } mv_cli;
 
 /* Reads the arguments with the program's own rows and the shared ones. own: popt rows that fill the
@@ -43,6 +45,11 @@ typedef struct mv_cli {
  * prints one line (with the nearest option) and ends with MV_EXIT_USAGE. */
 void mv_cli_read(mv_cli *cli, int argc, const char **argv, const char *program,
                  const struct poptOption *own, const char *extra);
+
+/* The same for programs with subcommands: every positional argument goes to cli->arguments in
+ * order (at most MV_CLI_MAX), and only --model sets cli->model. */
+void mv_cli_read_arguments(mv_cli *cli, int argc, const char **argv, const char *program,
+                           const struct poptOption *own, const char *extra);
 
 /* Prints "program: message" on stderr; the exit code that belongs to the error. */
 mv_exit mv_cli_fail(const mv_error *error);
