@@ -18,14 +18,10 @@ static const struct {
     const char *name;
     size_t offset;
 } required_entries[] = {
-    {"name",    offsetof(mv_backend, name)   },
-    {"summary", offsetof(mv_backend, summary)},
-    {"version", offsetof(mv_backend, version)},
-    {"probe",   offsetof(mv_backend, probe)  },
-    {"caps",    offsetof(mv_backend, caps)   },
-    {"open",    offsetof(mv_backend, open)   },
-    {"close",   offsetof(mv_backend, close)  },
-    {"reset",   offsetof(mv_backend, reset)  },
+    {"name", offsetof(mv_backend, name)},       {"summary", offsetof(mv_backend, summary)},
+    {"version", offsetof(mv_backend, version)}, {"probe", offsetof(mv_backend, probe)},
+    {"caps", offsetof(mv_backend, caps)},       {"open", offsetof(mv_backend, open)},
+    {"close", offsetof(mv_backend, close)},     {"reset", offsetof(mv_backend, reset)},
     {"forward", offsetof(mv_backend, forward)},
 };
 

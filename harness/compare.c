@@ -21,9 +21,7 @@ void mv_metrics_clear(mv_metrics *metrics)
 
 void mv_error_profile_init(mv_error_profile *profile, size_t n_cols)
 {
-    *profile = (mv_error_profile){
-        .n_cols = n_cols, .worst = {.position = -1, .token_id = -1}
-    };
+    *profile = (mv_error_profile){.n_cols = n_cols, .worst = {.position = -1, .token_id = -1}};
 }
 
 void mv_error_profile_free(mv_error_profile *profile)

@@ -44,14 +44,8 @@ static const char *machine_name(unsigned machine, char *text, size_t size)
         unsigned machine;
         const char *name;
     } names[] = {
-        {EM_X86_64,  "x86-64" },
-        {EM_AARCH64, "aarch64"},
-        {EM_386,     "i386"   },
-        {EM_ARM,     "arm"    },
-        {EM_RISCV,   "riscv"  },
-        {EM_PPC64,   "ppc64"  },
-        {EM_S390,    "s390"   },
-        {EM_CUDA,    "cuda"   },
+        {EM_X86_64, "x86-64"}, {EM_AARCH64, "aarch64"}, {EM_386, "i386"},  {EM_ARM, "arm"},
+        {EM_RISCV, "riscv"},   {EM_PPC64, "ppc64"},     {EM_S390, "s390"}, {EM_CUDA, "cuda"},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (names[i].machine == machine)

@@ -116,9 +116,7 @@ static mv_code op_binunicode(pickle_machine *m)
     if (copy == NULL)
         return pickle_out_of_memory(m);
     memcpy(copy, bytes, (size_t)size);
-    return pickle_push_new(m, (pickle_value){
-                                  .kind = PICKLE_TEXT, .text = {copy, (size_t)size}
-    });
+    return pickle_push_new(m, (pickle_value){.kind = PICKLE_TEXT, .text = {copy, (size_t)size}});
 }
 
 static mv_code op_empty_list(pickle_machine *m)
@@ -160,9 +158,7 @@ static mv_code push_tuple(pickle_machine *m, pickle_value **items, size_t n_item
         return pickle_out_of_memory(m);
     for (size_t i = 0; i < n_items; i++)
         copy[i] = items[i];
-    return pickle_push_new(m, (pickle_value){
-                                  .kind = PICKLE_TUPLE, .tuple = {copy, n_items}
-    });
+    return pickle_push_new(m, (pickle_value){.kind = PICKLE_TUPLE, .tuple = {copy, n_items}});
 }
 
 static mv_code op_tuple(pickle_machine *m)

@@ -10,11 +10,11 @@
 /* ---- the whitelist ---- */
 
 static const pickle_global globals[] = {
-    {"torch._utils", "_rebuild_tensor_v2", GLOBAL_REBUILD,      MV_DTYPE_F32 },
-    {"collections",  "OrderedDict",        GLOBAL_ORDERED_DICT, MV_DTYPE_F32 },
-    {"torch",        "BFloat16Storage",    GLOBAL_STORAGE,      MV_DTYPE_BF16},
-    {"torch",        "HalfStorage",        GLOBAL_STORAGE,      MV_DTYPE_F16 },
-    {"torch",        "FloatStorage",       GLOBAL_STORAGE,      MV_DTYPE_F32 },
+    {"torch._utils", "_rebuild_tensor_v2", GLOBAL_REBUILD, MV_DTYPE_F32},
+    {"collections", "OrderedDict", GLOBAL_ORDERED_DICT, MV_DTYPE_F32},
+    {"torch", "BFloat16Storage", GLOBAL_STORAGE, MV_DTYPE_BF16},
+    {"torch", "HalfStorage", GLOBAL_STORAGE, MV_DTYPE_F16},
+    {"torch", "FloatStorage", GLOBAL_STORAGE, MV_DTYPE_F32},
 };
 
 mv_code pickle_find_global(const pickle_global **global, const char *module, const char *name,
@@ -218,7 +218,7 @@ static mv_code collect_entry(mv_pickle_tensor *tensor, const pickle_entry *entry
         .storage_key = value->tensor.storage->storage.key,
         .storage_numel = value->tensor.storage->storage.numel,
         .storage_offset = value->tensor.offset,
-        .shape = {value->tensor.shape[0],  value->tensor.shape[1] },
+        .shape = {value->tensor.shape[0], value->tensor.shape[1]},
         .stride = {value->tensor.stride[0], value->tensor.stride[1]},
         .n_dims = (uint32_t)value->tensor.n_dims,
         .dtype = value->tensor.storage->storage.dtype,

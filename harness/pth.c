@@ -336,14 +336,12 @@ static mv_code fill_tensor(pth_reader *r, mv_tensor *tensor, const mv_pickle_ten
 {
     const size_t element = mv_dtype_size(spec->dtype);
     const char *first = (const char *)storage + spec->storage_offset * element;
-    *tensor = (mv_tensor){
-        .name = spec->name,
-        .data = first,
-        .shape = {spec->shape[0], spec->shape[1]},
-        .size_bytes = spec->shape[0] * spec->shape[1] * element,
-        .n_dims = spec->n_dims,
-        .dtype = spec->dtype
-    };
+    *tensor = (mv_tensor){.name = spec->name,
+                          .data = first,
+                          .shape = {spec->shape[0], spec->shape[1]},
+                          .size_bytes = spec->shape[0] * spec->shape[1] * element,
+                          .n_dims = spec->n_dims,
+                          .dtype = spec->dtype};
     if (is_contiguous(spec))
         return MV_OK;
     void *copy = NULL;

@@ -124,6 +124,34 @@ static void count_cases(mv_summary *summary, const mv_verify_results *results)
     }
 }
 
+/* Is name one of the words of list, which are parted by ','? */
+static bool has_word(const char *list, const char *name, size_t size)
+{
+    for (const char *at = list; *at != '\0';) {
+        size_t n = strcspn(at, ",");
+        if (n == size && strncmp(at, name, size) == 0) {
+            return true;
+        }
+        at += n + (at[n] == ',' ? 1 : 0);
+    }
+    return false;
+}
+
+bool mv_mutant_is_killed(const mv_mutant_result *mutant)
+{
+    if (mutant->equivalent || mutant->killed_by[0] == '\0') {
+        return mutant->killed_by[0] != '\0';
+    }
+    for (const char *at = mutant->expected_suites; *at != '\0';) {
+        size_t n = strcspn(at, ",");
+        if (!has_word(mutant->killed_by, at, n)) {
+            return false;
+        }
+        at += n + (at[n] == ',' ? 1 : 0);
+    }
+    return true;
+}
+
 /* Returns how many mutants behaved against their promise: a bug that survived, or a harmless
  * change that somebody called a bug. */
 static size_t count_mutants(mv_summary *summary, const mv_verify_results *results)
@@ -131,7 +159,7 @@ static size_t count_mutants(mv_summary *summary, const mv_verify_results *result
     size_t n_wrong = 0;
     for (size_t i = 0; i < results->n_mutants; i++) {
         const mv_mutant_result *mutant = &results->mutants[i];
-        int killed = mutant->killed_by[0] != '\0';
+        bool killed = mv_mutant_is_killed(mutant);
         if (mutant->equivalent) {
             n_wrong += killed ? 1 : 0;
             continue;

@@ -80,6 +80,9 @@ typedef struct mv_summary {
                            that survives, or a false alarm, is a fail */
 } mv_summary;
 
+/* Every suite that must kill it did; an equivalent is killed by any. */
+bool mv_mutant_is_killed(const mv_mutant_result *mutant);
+
 void mv_verify_results_init(mv_verify_results *results);
 void mv_verify_results_free(mv_verify_results *results);
 MV_MUST_CHECK mv_code mv_verify_results_add(mv_verify_results *results, const mv_case_result *one,

@@ -4,12 +4,12 @@
 #include <math.h>
 
 static const mv_tolerance tolerances[] = {
-    {MV_COMPUTE_F32,  3.0, 3.0, 3.0,
+    {MV_COMPUTE_F32, 3.0, 3.0, 3.0,
      "harmless reorderings of float32 sums stay below 1.7; the mildest planted bug is above 12"},
     {MV_COMPUTE_BF16, 1.5, 2.5, 3.0,
-     "harmless reorderings of bfloat16 sums stay below 1.01, 1.33 and 1.10"                    },
-    {MV_COMPUTE_F64,  3.0, 3.0, 3.0,
-     "the error of a float64 engine is the rounding of its logits to float32"                  },
+     "harmless reorderings of bfloat16 sums stay below 1.01, 1.33 and 1.10"},
+    {MV_COMPUTE_F64, 3.0, 3.0, 3.0,
+     "the error of a float64 engine is the rounding of its logits to float32"},
 };
 
 const mv_tolerance *mv_tolerance_get(mv_compute compute)

@@ -11,22 +11,22 @@ typedef struct row {
 } row;
 
 static const row layer_rows[MV_WEIGHTS_A_LAYER] = {
-    {"attention_norm",  "input_layernorm",          offsetof(mv_layer, attention_norm), DIM,    ONE,    0},
-    {"attention.wq",    "self_attn.q_proj",         offsetof(mv_layer, wq),             QUERY,  DIM,    1},
-    {"attention.wk",    "self_attn.k_proj",         offsetof(mv_layer, wk),             KEY,    DIM,    1},
-    {"attention.wv",    "self_attn.v_proj",         offsetof(mv_layer, wv),             KEY,    DIM,    0},
-    {"attention.wo",    "self_attn.o_proj",         offsetof(mv_layer, wo),             DIM,    QUERY,  0},
-    {"ffn_norm",        "post_attention_layernorm", offsetof(mv_layer, ffn_norm),       DIM,    ONE,    0},
-    {"feed_forward.w1", "mlp.gate_proj",            offsetof(mv_layer, w1),             HIDDEN, DIM,    0},
-    {"feed_forward.w2", "mlp.down_proj",            offsetof(mv_layer, w2),             DIM,    HIDDEN, 0},
-    {"feed_forward.w3", "mlp.up_proj",              offsetof(mv_layer, w3),             HIDDEN, DIM,    0},
+    {"attention_norm", "input_layernorm", offsetof(mv_layer, attention_norm), DIM, ONE, 0},
+    {"attention.wq", "self_attn.q_proj", offsetof(mv_layer, wq), QUERY, DIM, 1},
+    {"attention.wk", "self_attn.k_proj", offsetof(mv_layer, wk), KEY, DIM, 1},
+    {"attention.wv", "self_attn.v_proj", offsetof(mv_layer, wv), KEY, DIM, 0},
+    {"attention.wo", "self_attn.o_proj", offsetof(mv_layer, wo), DIM, QUERY, 0},
+    {"ffn_norm", "post_attention_layernorm", offsetof(mv_layer, ffn_norm), DIM, ONE, 0},
+    {"feed_forward.w1", "mlp.gate_proj", offsetof(mv_layer, w1), HIDDEN, DIM, 0},
+    {"feed_forward.w2", "mlp.down_proj", offsetof(mv_layer, w2), DIM, HIDDEN, 0},
+    {"feed_forward.w3", "mlp.up_proj", offsetof(mv_layer, w3), HIDDEN, DIM, 0},
 };
 
 static const row first_row = {
     "tok_embeddings", "model.embed_tokens", offsetof(mv_model_view, tok_embeddings), VOCAB, DIM, 0};
 static const row last_rows[] = {
-    {"norm",   "model.norm", offsetof(mv_model_view, norm),   DIM,   ONE, 0},
-    {"output", "lm_head",    offsetof(mv_model_view, output), VOCAB, DIM, 0},
+    {"norm", "model.norm", offsetof(mv_model_view, norm), DIM, ONE, 0},
+    {"output", "lm_head", offsetof(mv_model_view, output), VOCAB, DIM, 0},
 };
 
 static size_t n_layer_weights(const mv_params *params)

@@ -6,12 +6,12 @@
 
 /* The first row is the default. Adding a format: one file, one line here, one in meson.build. */
 const mv_report mv_reports[] = {
-    {"text",  ".txt",  "for a person at a terminal",          mv_text_write_verify    },
-    {"json",  ".json", "everything; schema mistral-verify/1", mv_json_write_verify    },
-    {"junit", ".xml",  "JUnit XML, for CI",                   mv_junit_write_verify   },
-    {"tap",   ".tap",  "Test Anything Protocol 13",           mv_tap_write_verify     },
-    {"csv",   ".csv",  "a row for each case (RFC 4180)",      mv_csv_write_verify     },
-    {"md",    ".md",   "Markdown, for a pull request",        mv_markdown_write_verify},
+    {"text", ".txt", "for a person at a terminal", mv_text_write_verify},
+    {"json", ".json", "everything; schema mistral-verify/1", mv_json_write_verify},
+    {"junit", ".xml", "JUnit XML, for CI", mv_junit_write_verify},
+    {"tap", ".tap", "Test Anything Protocol 13", mv_tap_write_verify},
+    {"csv", ".csv", "a row for each case (RFC 4180)", mv_csv_write_verify},
+    {"md", ".md", "Markdown, for a pull request", mv_markdown_write_verify},
 };
 const size_t mv_n_reports = sizeof mv_reports / sizeof *mv_reports;
 

@@ -213,7 +213,7 @@ static void put_self_test(mv_bytes *bytes, const mv_verify_results *results,
     for (size_t i = 0; i < results->n_mutants; i++) {
         const mv_mutant_result *mutant = &results->mutants[i];
         bool is_wrong = mv_mutant_is_wrong(mutant);
-        bool is_killed = mutant->killed_by[0] != '\0';
+        bool is_killed = mv_mutant_is_killed(mutant);
         if (!is_wrong && !style->verbose) {
             continue;
         }

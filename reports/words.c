@@ -227,7 +227,7 @@ bool mv_self_test_was_run(const mv_verify_results *results)
 
 bool mv_mutant_is_wrong(const mv_mutant_result *mutant)
 {
-    return (mutant->killed_by[0] != '\0') == (mutant->equivalent != 0);
+    return mv_mutant_is_killed(mutant) == (mutant->equivalent != 0);
 }
 
 void mv_bytes_self_test(mv_bytes *bytes, const mv_verify_results *results)

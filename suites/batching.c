@@ -137,14 +137,9 @@ static mv_code run_window(mv_run *run, int64_t window, mv_error *error)
     const size_t T = (size_t)mv_run_length(run);
     const size_t W = window > 0 && (size_t)window < T ? (size_t)window : T / 4 + 1;
     const bool large = mv_run_is_large(run);
-    const group g = {
-        {W + 1, 1, 2 * W + 3, W > 1 ? W - 1 : 1, large ? W + 2 : T},
-        {1,     2, 0,         3,                 4                }
-    };
-    const group turned = {
-        {g.lengths[3], g.lengths[4], g.lengths[0], g.lengths[2], g.lengths[1]},
-        {3,            4,            1,            0,            2           }
-    };
+    const group g = {{W + 1, 1, 2 * W + 3, W > 1 ? W - 1 : 1, large ? W + 2 : T}, {1, 2, 0, 3, 4}};
+    const group turned = {{g.lengths[3], g.lengths[4], g.lengths[0], g.lengths[2], g.lengths[1]},
+                          {3, 4, 1, 0, 2}};
     const uint32_t small = (uint32_t)(W > 3 ? W - 3 : 1);
     const uint32_t ragged[N] = {3, 1, small, 2, (uint32_t)W + 3};
     const uint32_t mixed[N] = {1, 1, (uint32_t)(2 * W + 3), 1, 5};

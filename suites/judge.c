@@ -50,6 +50,8 @@ static bool is_wanted(mv_run *run, const mv_case_result *result)
     (void)snprintf(full, sizeof full, "%s/%s", result->suite, result->name);
     if (o->filter != NULL && fnmatch(o->filter, full, 0) != 0)
         return false;
+    if (o->stop_at_failure && run->has_failed)
+        return false;
     size_t number = run->n_cases_seen++;
     return o->n_shards <= 1 || number % o->n_shards == o->shard;
 }
@@ -246,6 +248,8 @@ mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran, const mv_e
         run->has_beyond_window = true;
     if (run->options.strict && result->verdict == MV_VERDICT_PASS && result->headroom < 1.3)
         mv_case_fail(result, "headroom is %.2f, and --strict asks for 1.3", result->headroom);
+    if (result->verdict == MV_VERDICT_FAIL || result->verdict == MV_VERDICT_ERROR)
+        run->has_failed = true;
     if (run->options.on_case != NULL)
         run->options.on_case(run->options.cookie, result);
     return mv_verify_results_add(run->results, result, error);

@@ -60,10 +60,7 @@ static mv_code run_prefill(mv_run *run, int64_t window, int64_t n_total, int64_t
 static mv_code run_window(mv_run *run, int64_t W, mv_error *error)
 {
     static const setting settings[] = {
-        {"",                 false, 0},
-        {", stale slots",    true,  0},
-        {", third sequence", false, 2}
-    };
+        {"", false, 0}, {", stale slots", true, 0}, {", third sequence", false, 2}};
     const bool large = mv_run_is_large(run);
     const int64_t n_total = 4 * W + 3;
     const int64_t candidates[] = {W + 1, W - 1, W, 1, 2 * W - 1, 2 * W, 2 * W + 1, 3 * W + 2};

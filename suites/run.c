@@ -65,6 +65,15 @@ void mv_run_close(mv_run **run)
     *run = NULL;
 }
 
+void mv_run_set_engine(mv_run *run, const char *backend_name, const mv_backend *backend,
+                       const mv_option *options, size_t n_options)
+{
+    run->options.backend_name = backend_name;
+    run->options.backend = backend;
+    run->options.options = options;
+    run->options.n_options = n_options;
+}
+
 const mv_run_options *mv_run_get_options(const mv_run *run)
 {
     return &run->options;
@@ -130,10 +139,7 @@ mv_code mv_run_windows(const mv_run *run, mv_range *windows, mv_error *error)
 {
     const int64_t own = run->options.model->params.sliding_window, T = run->length;
     if (run->options.windows != NULL) {
-        const mv_symbol symbols[] = {
-            {'W', own > 0 ? own : -1},
-            {'T', T                 }
-        };
+        const mv_symbol symbols[] = {{'W', own > 0 ? own : -1}, {'T', T}};
         return mv_range_parse(windows, run->options.windows, "--window", symbols, 2, 0, INT32_MAX,
                               error);
     }
@@ -164,10 +170,7 @@ mv_code mv_run_chunks(const mv_run *run, int64_t window, mv_range *chunks, mv_er
 {
     const int64_t T = run->length, W = window;
     if (run->options.chunks != NULL) {
-        const mv_symbol symbols[] = {
-            {'W', W > 0 ? W : -1},
-            {'T', T             }
-        };
+        const mv_symbol symbols[] = {{'W', W > 0 ? W : -1}, {'T', T}};
         return mv_range_parse(chunks, run->options.chunks, "--chunk", symbols, 2, 1, INT32_MAX,
                               error);
     }
@@ -214,7 +217,7 @@ mv_code mv_run_suite(mv_run *run, const mv_suite *suite, mv_verify_results *resu
 {
     run->suite = suite;
     run->results = results;
-    run->wants_beyond_window = run->has_beyond_window = false;
+    run->wants_beyond_window = run->has_beyond_window = run->has_failed = false;
     mv_code code = suite->run(run, error);
     if (code == MV_OK)
         code = check_coverage(run, error);

@@ -38,6 +38,7 @@ typedef struct mv_run_options {
     uint32_t shard, n_shards; /* this is part `shard` (from 0) of n_shards; 0 of 1 = all */
     bool strict;              /* little headroom fails */
     bool list_only;           /* name the cases, run none */
+    bool stop_at_failure;     /* a suite ends with its first case that fails */
     void (*on_case)(void *cookie, const mv_case_result *result); /* after each; may be NULL */
     void *cookie;
 } mv_run_options;
@@ -49,6 +50,10 @@ void mv_run_close(mv_run **run);
 /* Runs one suite; its cases go to results. */
 MV_MUST_CHECK mv_code mv_run_suite(mv_run *run, const mv_suite *suite, mv_verify_results *results,
                                    mv_error *error);
+
+/* Puts another engine under test; what the oracle said stays. options: borrowed, as in open. */
+void mv_run_set_engine(mv_run *run, const char *backend_name, const mv_backend *backend,
+                       const mv_option *options, size_t n_options);
 
 /* ---- for suites ---- */
 

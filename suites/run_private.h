@@ -24,6 +24,7 @@ struct mv_run {
     mv_verify_results *results;
     size_t n_cases_seen;                         /* of all suites, for the shards */
     bool wants_beyond_window, has_beyond_window; /* coverage of this suite */
+    bool has_failed;                             /* a case of this suite */
     int64_t case_start_ns;
 };
 

@@ -153,11 +153,7 @@ static mv_code run_probes(mv_run *run, mv_error *error)
     mv_code code = mv_run_windows(run, &windows, error);
     for (size_t i = 0; code == MV_OK && i < windows.n; i++) {
         const int64_t W = windows.values[i];
-        const path paths[] = {
-            {"whole prompt", 0                },
-            {"chunks",       W > 3 ? W - 3 : 2},
-            {"decode",       1                }
-        };
+        const path paths[] = {{"whole prompt", 0}, {"chunks", W > 3 ? W - 3 : 2}, {"decode", 1}};
         if (W >= T) /* the prompt would have to pass it */
             continue;
         const size_t n_paths = mv_run_is_large(run) ? 1 : 3;

@@ -97,15 +97,15 @@ static void add_layer(tensor *list, size_t *n, bool hf, uint32_t layer, const mv
         uint64_t n_rows, n_cols;
         uint32_t n_heads;
     } rows[] = {
-        {"attention.wq",    "self_attn.q_proj",         q,             p->dim,        p->n_heads   },
-        {"attention.wk",    "self_attn.k_proj",         k,             p->dim,        p->n_kv_heads},
-        {"attention.wv",    "self_attn.v_proj",         k,             p->dim,        0            },
-        {"attention.wo",    "self_attn.o_proj",         p->dim,        q,             0            },
-        {"feed_forward.w1", "mlp.gate_proj",            p->hidden_dim, p->dim,        0            },
-        {"feed_forward.w2", "mlp.down_proj",            p->dim,        p->hidden_dim, 0            },
-        {"feed_forward.w3", "mlp.up_proj",              p->hidden_dim, p->dim,        0            },
-        {"attention_norm",  "input_layernorm",          p->dim,        0,             0            },
-        {"ffn_norm",        "post_attention_layernorm", p->dim,        0,             0            },
+        {"attention.wq", "self_attn.q_proj", q, p->dim, p->n_heads},
+        {"attention.wk", "self_attn.k_proj", k, p->dim, p->n_kv_heads},
+        {"attention.wv", "self_attn.v_proj", k, p->dim, 0},
+        {"attention.wo", "self_attn.o_proj", p->dim, q, 0},
+        {"feed_forward.w1", "mlp.gate_proj", p->hidden_dim, p->dim, 0},
+        {"feed_forward.w2", "mlp.down_proj", p->dim, p->hidden_dim, 0},
+        {"feed_forward.w3", "mlp.up_proj", p->hidden_dim, p->dim, 0},
+        {"attention_norm", "input_layernorm", p->dim, 0, 0},
+        {"ffn_norm", "post_attention_layernorm", p->dim, 0, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char name[64], hf_name[64];

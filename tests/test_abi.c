@@ -230,14 +230,12 @@ static void fill_tensor(mv_tensor *tensor, int i, float *value, char name[16])
 {
     *value = (float)i;
     (void)snprintf(name, 16, "%d", i);
-    *tensor = (mv_tensor){
-        .name = name,
-        .data = value,
-        .shape = {100 + (uint64_t)i, 200 + (uint64_t)i},
-        .size_bytes = 300 + (uint64_t)i,
-        .n_dims = 400 + (uint32_t)i,
-        .dtype = (mv_dtype)(i % 3)
-    };
+    *tensor = (mv_tensor){.name = name,
+                          .data = value,
+                          .shape = {100 + (uint64_t)i, 200 + (uint64_t)i},
+                          .size_bytes = 300 + (uint64_t)i,
+                          .n_dims = 400 + (uint32_t)i,
+                          .dtype = (mv_dtype)(i % 3)};
 }
 
 typedef struct old_model {

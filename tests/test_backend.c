@@ -73,17 +73,17 @@ static const struct {
     mv_code code;
     const char *fragment; /* after the path */
 } refused[] = {
-    {"major",       MV_ERR_FORMAT,      ": expected backend ABI 1.x (this program has 1.0), found 2.0"    },
-    {"no_symbol",   MV_ERR_FORMAT,      ": expected the symbol mv_backend_get, found none"                },
-    {"no_table",    MV_ERR_FORMAT,      ": expected a table from mv_backend_get(), found NULL"            },
-    {"short",       MV_ERR_FORMAT,
-     ": expected a table of at least 136 bytes (ABI 1.0), found struct_size 128"                          },
-    {"entry",       MV_ERR_FORMAT,      ": expected the required entry 'reset' in its table, found NULL"  },
-    {"version",     MV_ERR_FORMAT,      ": expected the required entry 'version' in its table, found NULL"},
-    {"name",        MV_ERR_FORMAT,      ": expected a name in its table, found an empty one"              },
-    {"undefined",   MV_ERR_FORMAT,      ": undefined symbol: a_function_that_nobody_has"                  },
-    {"unavailable", MV_ERR_UNAVAILABLE, ": cannot run here: no flux capacitor in this machine"            },
-    {"silent",      MV_ERR_UNAVAILABLE, ": cannot run here: its probe() gave no reason"                   },
+    {"major", MV_ERR_FORMAT, ": expected backend ABI 1.x (this program has 1.0), found 2.0"},
+    {"no_symbol", MV_ERR_FORMAT, ": expected the symbol mv_backend_get, found none"},
+    {"no_table", MV_ERR_FORMAT, ": expected a table from mv_backend_get(), found NULL"},
+    {"short", MV_ERR_FORMAT,
+     ": expected a table of at least 136 bytes (ABI 1.0), found struct_size 128"},
+    {"entry", MV_ERR_FORMAT, ": expected the required entry 'reset' in its table, found NULL"},
+    {"version", MV_ERR_FORMAT, ": expected the required entry 'version' in its table, found NULL"},
+    {"name", MV_ERR_FORMAT, ": expected a name in its table, found an empty one"},
+    {"undefined", MV_ERR_FORMAT, ": undefined symbol: a_function_that_nobody_has"},
+    {"unavailable", MV_ERR_UNAVAILABLE, ": cannot run here: no flux capacitor in this machine"},
+    {"silent", MV_ERR_UNAVAILABLE, ": cannot run here: its probe() gave no reason"},
 };
 
 START_TEST(refuses_a_library_that_is_no_usable_backend)
@@ -117,20 +117,20 @@ static const struct {
 } damaged[] = {
 #define WHOLE SIZE_MAX
 #define FIELD(name) offsetof(Elf64_Ehdr, name)
-    {0,                  0, "",                                 0,     "found an empty file"                             },
-    {0,                  4, "#!/b",                             WHOLE, "begins with the bytes 23 21 2f 62"               },
-    {0,                  0, "",                                 40,    "header of 64 bytes, found a file of 40 bytes"    },
-    {EI_CLASS,           1, "\1",                               WHOLE, "expected a 64-bit ELF file, found a 32-bit one"  },
-    {EI_CLASS,           1, "\7",                               WHOLE, "expected a 64-bit ELF file, found a damaged one" },
-    {EI_DATA,            1, "\2",                               WHOLE, "a little-endian ELF file, found a big-endian one"},
-    {FIELD(e_machine),   2, "\26\0",                            WHOLE, "found one for s390"                              },
-    {FIELD(e_machine),   2, "\xEE\xEE",                         WHOLE, "found one for machine 61166"                     },
-    {FIELD(e_type),      2, "\1\0",                             WHOLE, "found an object file (.o)"                       },
-    {FIELD(e_type),      2, "\2\0",                             WHOLE, "found a program"                                 },
-    {0,                  0, "",                                 2000,  "truncated: expected at least"                    },
-    {FIELD(e_phnum),     2, "\0\0",                             WHOLE, "found 0 entries of 56 bytes"                     },
-    {FIELD(e_phoff) + 3, 4, "\xFF\xFF\xFF\x7F",                 WHOLE, "truncated: expected at least"                    },
-    {FIELD(e_phoff),     8, "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", WHOLE, "offsets beyond 64 bits"                          },
+    {0, 0, "", 0, "found an empty file"},
+    {0, 4, "#!/b", WHOLE, "begins with the bytes 23 21 2f 62"},
+    {0, 0, "", 40, "header of 64 bytes, found a file of 40 bytes"},
+    {EI_CLASS, 1, "\1", WHOLE, "expected a 64-bit ELF file, found a 32-bit one"},
+    {EI_CLASS, 1, "\7", WHOLE, "expected a 64-bit ELF file, found a damaged one"},
+    {EI_DATA, 1, "\2", WHOLE, "a little-endian ELF file, found a big-endian one"},
+    {FIELD(e_machine), 2, "\26\0", WHOLE, "found one for s390"},
+    {FIELD(e_machine), 2, "\xEE\xEE", WHOLE, "found one for machine 61166"},
+    {FIELD(e_type), 2, "\1\0", WHOLE, "found an object file (.o)"},
+    {FIELD(e_type), 2, "\2\0", WHOLE, "found a program"},
+    {0, 0, "", 2000, "truncated: expected at least"},
+    {FIELD(e_phnum), 2, "\0\0", WHOLE, "found 0 entries of 56 bytes"},
+    {FIELD(e_phoff) + 3, 4, "\xFF\xFF\xFF\x7F", WHOLE, "truncated: expected at least"},
+    {FIELD(e_phoff), 8, "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", WHOLE, "offsets beyond 64 bits"},
 };
 
 START_TEST(refuses_a_damaged_library_before_dlopen_sees_it)

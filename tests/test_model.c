@@ -136,15 +136,13 @@ static void convert_to_pth(const char *folder)
         const mv_tensor *t = &file->tensors[i];
         (void)snprintf(keys[i], sizeof keys[i], "%zu", i);
         (void)snprintf(names[i], sizeof names[i], "consolidated.00/data/%zu", i);
-        tensors[i] = (make_pth_tensor){
-            .name = t->name,
-            .storage = "BFloat16",
-            .key = keys[i],
-            .numel = t->size_bytes / 2,
-            .n_dims = t->n_dims,
-            .shape = {t->shape[0],                      t->shape[1]},
-            .stride = {t->n_dims == 1 ? 1 : t->shape[1], 1          }
-        };
+        tensors[i] = (make_pth_tensor){.name = t->name,
+                                       .storage = "BFloat16",
+                                       .key = keys[i],
+                                       .numel = t->size_bytes / 2,
+                                       .n_dims = t->n_dims,
+                                       .shape = {t->shape[0], t->shape[1]},
+                                       .stride = {t->n_dims == 1 ? 1 : t->shape[1], 1}};
         entries[i + 1] = (make_pth_entry){.name = names[i], .data = t->data, .size = t->size_bytes};
     }
     make_pth_state_dict(&pickle, tensors, file->n_tensors);
@@ -203,9 +201,7 @@ START_TEST(interleaves_the_halves_of_each_head)
         }
     }
     mv_tensor from = {
-        .data = halves, .shape = {24, 1},
-             .size_bytes = sizeof halves, .dtype = MV_DTYPE_BF16
-    };
+        .data = halves, .shape = {24, 1}, .size_bytes = sizeof halves, .dtype = MV_DTYPE_BF16};
     mv_hf_interleave_rows(interleaved, &from, 4);
     for (uint16_t i = 0; i < 24; i++) {
         ck_assert_uint_eq(interleaved[i], i / 6 * 100u + i % 6 / 2 * 10u + i % 2u);
@@ -254,27 +250,27 @@ static const struct {
     make_options options;
     const char *fragment;
 } bad_models[] = {
-    {{.omit = "layers.1.ffn_norm.weight"},                                   "tensor layers.1.ffn_norm.weight is missing"                   },
-    {{.omit = "output.weight"},                                              "tensor output.weight is missing; params.json with 2 layers"   },
+    {{.omit = "layers.1.ffn_norm.weight"}, "tensor layers.1.ffn_norm.weight is missing"},
+    {{.omit = "output.weight"}, "tensor output.weight is missing; params.json with 2 layers"},
     {{.reshape = "layers.1.attention.wk.weight"},
      "consolidated.safetensors: layers.1.attention.wk.weight: expected shape [8, 24] from "
-     "params.json, found [7, 24]"                                                                                                           },
-    {{.reshape = "norm.weight"},                                             "norm.weight: expected shape [24] from params.json, found [23]"},
-    {{.extra = "layers.2.attention.wq.weight"},                              "layers.2.attention.wq.weight is not expected"                 },
-    {{.extra = "rope.inv_freq"},                                             "rope.inv_freq is not expected"                                },
-    {{.layout = MAKE_HF, .omit = "lm_head.weight"},                          "tensor lm_head.weight is missing"                             },
+     "params.json, found [7, 24]"},
+    {{.reshape = "norm.weight"}, "norm.weight: expected shape [24] from params.json, found [23]"},
+    {{.extra = "layers.2.attention.wq.weight"}, "layers.2.attention.wq.weight is not expected"},
+    {{.extra = "rope.inv_freq"}, "rope.inv_freq is not expected"},
+    {{.layout = MAKE_HF, .omit = "lm_head.weight"}, "tensor lm_head.weight is missing"},
     {{.layout = MAKE_HF, .omit = "model.layers.0.self_attn.q_proj.weight"},
-     "model.layers.0.self_attn.q_proj.weight is missing; config.json with 2 layers"                                                         },
+     "model.layers.0.self_attn.q_proj.weight is missing; config.json with 2 layers"},
     {{.layout = MAKE_HF, .reshape = "model.layers.0.mlp.down_proj.weight"},
-     "expected shape [24, 20] from config.json, found [23, 20]"                                                                             },
+     "expected shape [24, 20] from config.json, found [23, 20]"},
     {{.layout = MAKE_HF, .extra = "model.layers.0.self_attn.q_proj.bias"},
-     "model.layers.0.self_attn.q_proj.bias is not expected"                                                                                 },
+     "model.layers.0.self_attn.q_proj.bias is not expected"},
     {{.layout = MAKE_HF, .tied = true, .omit = "model.embed_tokens.weight"},
-     "tensor model.embed_tokens.weight is missing"                                                                                          },
+     "tensor model.embed_tokens.weight is missing"},
     {{.layout = MAKE_HF_SHARDS, .omit = "model.norm.weight"},
-     "tensor model.norm.weight is missing"                                                                                                  },
+     "tensor model.norm.weight is missing"},
     {{.layout = MAKE_HF_SHARDS, .repeat_last = true},
-     "model-00002-of-00002.safetensors: tensor model.embed_tokens.weight is not expected"                                                   },
+     "model-00002-of-00002.safetensors: tensor model.embed_tokens.weight is not expected"},
 };
 
 START_TEST(refuses_weights_that_do_not_fit_the_params)
@@ -294,29 +290,31 @@ static const struct {
     const char *file, *text, *fragment;
     mv_code code;
 } overwritten[] = {
-    {MAKE_MISTRAL,   "params.json",                  "{",                                          "params.json: not valid JSON",                           MV_ERR_FORMAT},
-    {MAKE_MISTRAL,   "consolidated.safetensors",     "{",                                          "truncated",                                             MV_ERR_FORMAT},
-    {MAKE_HF,        "config.json",                  "{}",                                         "config.json: \"model_type\"",                           MV_ERR_FORMAT},
-    {MAKE_HF,        "config.json",
+    {MAKE_MISTRAL, "params.json", "{", "params.json: not valid JSON", MV_ERR_FORMAT},
+    {MAKE_MISTRAL, "consolidated.safetensors", "{", "truncated", MV_ERR_FORMAT},
+    {MAKE_HF, "config.json", "{}", "config.json: \"model_type\"", MV_ERR_FORMAT},
+    {MAKE_HF, "config.json",
      "{\"model_type\":\"mistral\",\"hidden_size\":24,\"num_hidden_layers\":2,\"head_dim\":4,"
      "\"intermediate_size\":20,\"num_attention_heads\":6,\"num_key_value_heads\":2,"
-     "\"vocab_size\":11,\"rms_norm_eps\":1e-5,\"sliding_window\":7,\"tie_word_embeddings\":true}", "lm_head.weight differs from model.embed_tokens.weight", MV_ERR_FORMAT},
-    {MAKE_HF_SHARDS, "model.safetensors.index.json", "{}",                                         "\"weight_map\": expected an object",
-     MV_ERR_FORMAT                                                                                                                                                       },
+     "\"vocab_size\":11,\"rms_norm_eps\":1e-5,\"sliding_window\":7,\"tie_word_embeddings\":true}",
+     "lm_head.weight differs from model.embed_tokens.weight", MV_ERR_FORMAT},
+    {MAKE_HF_SHARDS, "model.safetensors.index.json", "{}", "\"weight_map\": expected an object",
+     MV_ERR_FORMAT},
     {MAKE_HF_SHARDS, "model.safetensors.index.json", "{\"weight_map\":{}}",
-     "expected 1 to 10000 different files, found 0",                                                                                                        MV_ERR_FORMAT},
+     "expected 1 to 10000 different files, found 0", MV_ERR_FORMAT},
     {MAKE_HF_SHARDS, "model.safetensors.index.json", "{\"weight_map\":{\"a\":\"../b\"}}",
-     "expected the plain name of a file in the same folder, found \"../b\"",                                                                                MV_ERR_FORMAT},
+     "expected the plain name of a file in the same folder, found \"../b\"", MV_ERR_FORMAT},
     {MAKE_HF_SHARDS, "model.safetensors.index.json", "{\"weight_map\":{\"a\":\"/etc/passwd\"}}",
-     "found \"/etc/passwd\"",                                                                                                                               MV_ERR_FORMAT},
+     "found \"/etc/passwd\"", MV_ERR_FORMAT},
     {MAKE_HF_SHARDS, "model.safetensors.index.json", "{\"weight_map\":{\"a\":\"..\"}}",
-     "found \"..\"",                                                                                                                                        MV_ERR_FORMAT},
+     "found \"..\"", MV_ERR_FORMAT},
     {MAKE_HF_SHARDS, "model.safetensors.index.json", "{\"weight_map\":{\"a\":3}}",
-     "expected the plain name",                                                                                                                             MV_ERR_FORMAT},
+     "expected the plain name", MV_ERR_FORMAT},
     {MAKE_HF_SHARDS, "model.safetensors.index.json", "{\"weight_map\":{\"a\":\"gone\"}}",
-     "/gone: cannot be opened",                                                                                                                             MV_ERR_IO    },
+     "/gone: cannot be opened", MV_ERR_IO},
     {MAKE_HF_SHARDS, "model.safetensors.index.json",
-     "{\"weight_map\":{\"model.norm.weight\":\"model-00001-of-00002.safetensors\"}}",              "has no tensor \"model.norm.weight\", although",         MV_ERR_FORMAT},
+     "{\"weight_map\":{\"model.norm.weight\":\"model-00001-of-00002.safetensors\"}}",
+     "has no tensor \"model.norm.weight\", although", MV_ERR_FORMAT},
 };
 
 START_TEST(refuses_a_folder_with_a_broken_file)
@@ -368,12 +366,12 @@ static const struct {
     const char *file; /* the only one in the folder, or NULL */
     const char *fragment;
 } incomplete[] = {
-    {NULL,                       "the folder has neither params.json nor config.json"                        },
-    {"params.json",              "params.json but neither consolidated.safetensors nor consolidated.00.pth"  },
-    {"config.json",              "config.json but neither model.safetensors nor model.safetensors.index.json"},
-    {"consolidated.safetensors", "weights but no params.json"                                                },
-    {"consolidated.00.pth",      "weights but no params.json"                                                },
-    {"model.safetensors",        "weights but no config.json"                                                },
+    {NULL, "the folder has neither params.json nor config.json"},
+    {"params.json", "params.json but neither consolidated.safetensors nor consolidated.00.pth"},
+    {"config.json", "config.json but neither model.safetensors nor model.safetensors.index.json"},
+    {"consolidated.safetensors", "weights but no params.json"},
+    {"consolidated.00.pth", "weights but no params.json"},
+    {"model.safetensors", "weights but no config.json"},
 };
 
 START_TEST(says_which_file_a_folder_lacks)

@@ -22,10 +22,7 @@ static mv_error error;
 
 static mv_tensor matrix(const float *data, uint64_t rows, uint64_t cols)
 {
-    return (mv_tensor){
-        "weight", data, {rows, cols},
-          rows * cols * sizeof *data, 2, MV_DTYPE_F32
-    };
+    return (mv_tensor){"weight", data, {rows, cols}, rows * cols * sizeof *data, 2, MV_DTYPE_F32};
 }
 
 static void fill_model(void)

@@ -87,7 +87,7 @@ START_TEST(sorts_names_and_maps_each_storage_class_to_its_dtype)
          .offset = 2,
          .n_dims = 1,
          .shape = {3},
-         .stride = {2}     },
+         .stride = {2}},
         {.name = "c",
          .storage = "BFloat16",
          .key = "1",
@@ -103,7 +103,7 @@ START_TEST(sorts_names_and_maps_each_storage_class_to_its_dtype)
          .offset = 0,
          .n_dims = 1,
          .shape = {1},
-         .stride = {1}     },
+         .stride = {1}},
     };
     mv_pickle pickle;
     mv_error error = {0};

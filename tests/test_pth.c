@@ -362,10 +362,8 @@ static void write_tensors(const make_pth_tensor *list, size_t n, const void *dat
 {
     make_pth_bytes pickle = {0};
     make_pth_state_dict(&pickle, list, n);
-    const make_pth_entry entries[] = {
-        {"x/data.pkl", pickle.data, pickle.size, false, false},
-        {"x/data/0",   data,        size,        false, false}
-    };
+    const make_pth_entry entries[] = {{"x/data.pkl", pickle.data, pickle.size, false, false},
+                                      {"x/data/0", data, size, false, false}};
     make_pth_zip(path, entries, 2);
     free(pickle.data);
 }

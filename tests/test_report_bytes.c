@@ -136,10 +136,10 @@ START_TEST(refuses_what_cannot_be_written_with_path_and_reason)
     static const struct {
         const char *path, *reason;
     } table[] = {
-        {"file/r.json",   "Not a directory"          },
+        {"file/r.json", "Not a directory"},
         {"absent/r.json", "No such file or directory"},
-        {".",             "is a folder"              },
-        {"absent/",       "No such file or directory"},
+        {".", "is a folder"},
+        {"absent/", "No such file or directory"},
     };
     put_file(in_folder("file"), "x");
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -216,17 +216,17 @@ START_TEST(doubles_read_back_as_the_same_bits)
         double value;
         const char *text;
     } table[] = {
-        {0.0,                     "0"                      },
-        {-0.0,                    "-0"                     },
-        {0.1,                     "0.1"                    },
-        {1e-5,                    "1e-05"                  },
-        {1.0 / 3,                 "0.3333333333333333"     },
-        {0.1 + 0.2,               "0.30000000000000004"    },
-        {DBL_MAX,                 "1.7976931348623157e+308"},
-        {4.9406564584124654e-324, "4.94065645841247e-324"  },
-        {NAN,                     "nan"                    },
-        {INFINITY,                "inf"                    },
-        {-INFINITY,               "-inf"                   },
+        {0.0, "0"},
+        {-0.0, "-0"},
+        {0.1, "0.1"},
+        {1e-5, "1e-05"},
+        {1.0 / 3, "0.3333333333333333"},
+        {0.1 + 0.2, "0.30000000000000004"},
+        {DBL_MAX, "1.7976931348623157e+308"},
+        {4.9406564584124654e-324, "4.94065645841247e-324"},
+        {NAN, "nan"},
+        {INFINITY, "inf"},
+        {-INFINITY, "-inf"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         mv_bytes_free(&bytes);
@@ -254,18 +254,9 @@ START_TEST(numbers_for_people_have_two_or_three_digits)
         double value;
         const char *text;
     } table[] = {
-        {0,        "0"      },
-        {1,        "1.00"   },
-        {9.994,    "9.99"   },
-        {9.996,    "10.0"   },
-        {41.25,    "41.2"   },
-        {99.96,    "100"    },
-        {512.4,    "512"    },
-        {123456.0, "1.2e+05"},
-        {0.04848,  "0.048"  },
-        {-1.5,     "-1.50"  },
-        {3e-9,     "3e-09"  },
-        {INFINITY, "inf"    },
+        {0, "0"},           {1, "1.00"},     {9.994, "9.99"}, {9.996, "10.0"},
+        {41.25, "41.2"},    {99.96, "100"},  {512.4, "512"},  {123456.0, "1.2e+05"},
+        {0.04848, "0.048"}, {-1.5, "-1.50"}, {3e-9, "3e-09"}, {INFINITY, "inf"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         ck_assert_str_eq(mv_short_number(table[i].value, true).text, table[i].text);
@@ -281,22 +272,24 @@ START_TEST(bytes_that_are_not_utf8_are_replaced_one_by_one)
         const char *text;
         uint32_t codes[6];
     } table[] = {
-        {"a\xc3\xa9",        {'a', 0xE9}                     },
-        {"\xe2\x82\xac",     {0x20AC}                        },
-        {"\xf0\x9f\x98\x80", {0x1F600}                       },
-        {"\xf4\x8f\xbf\xbf", {0x10FFFF}                      },
-        {"\xff",             {0xFFFD}                        },
+        {"a\xc3\xa9", {'a', 0xE9}},
+        {"\xe2\x82\xac", {0x20AC}},
+        {"\xf0\x9f\x98\x80", {0x1F600}},
+        {"\xf4\x8f\xbf\xbf", {0x10FFFF}},
+        {"\xff", {0xFFFD}},
         {"\x80"
-         "a",       {0xFFFD, 'a'}                   },
-        {"\xc0\xaf",         {0xFFFD, 0xFFFD}                }, /* overlong '/' */
-        {"\xe0\x9f\xbf",     {0xFFFD, 0xFFFD, 0xFFFD}        }, /* overlong */
-        {"\xed\xa0\x80",     {0xFFFD, 0xFFFD, 0xFFFD}        }, /* a surrogate */
+         "a",
+         {0xFFFD, 'a'}},
+        {"\xc0\xaf", {0xFFFD, 0xFFFD}},                         /* overlong '/' */
+        {"\xe0\x9f\xbf", {0xFFFD, 0xFFFD, 0xFFFD}},             /* overlong */
+        {"\xed\xa0\x80", {0xFFFD, 0xFFFD, 0xFFFD}},             /* a surrogate */
         {"\xf4\x90\x80\x80", {0xFFFD, 0xFFFD, 0xFFFD, 0xFFFD}}, /* above U+10FFFF */
-        {"\xe2\x82",         {0xFFFD, 0xFFFD}                }, /* cut */
+        {"\xe2\x82", {0xFFFD, 0xFFFD}},                         /* cut */
         {"\xe2\x82"
-         "a",       {0xFFFD, 0xFFFD, 'a'}           },
-        {"\xf0\x9f",         {0xFFFD, 0xFFFD}                },
-        {"\xc3",             {0xFFFD}                        },
+         "a",
+         {0xFFFD, 0xFFFD, 'a'}},
+        {"\xf0\x9f", {0xFFFD, 0xFFFD}},
+        {"\xc3", {0xFFFD}},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         const char *text = table[i].text;

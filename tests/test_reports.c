@@ -354,14 +354,10 @@ START_TEST(positions_are_told_against_the_window)
         int64_t position, window;
         const char *words;
     } table[] = {
-        {7,  8,  "position 7 = W-1 (W = 8)"                 },
-        {8,  8,  "position 8 = W (W = 8)"                   },
-        {9,  8,  "position 9 = W+1 (W = 8)"                 },
-        {24, 8,  "position 24 = 3W (W = 8)"                 },
-        {31, 8,  "position 31 = 4W-1 (W = 8)"               },
-        {3,  8,  "position 3 (inside the first window of 8)"},
-        {3,  0,  "position 3, token"                        },
-        {3,  -1, "position 3, token"                        },
+        {7, 8, "position 7 = W-1 (W = 8)"},    {8, 8, "position 8 = W (W = 8)"},
+        {9, 8, "position 9 = W+1 (W = 8)"},    {24, 8, "position 24 = 3W (W = 8)"},
+        {31, 8, "position 31 = 4W-1 (W = 8)"}, {3, 8, "position 3 (inside the first window of 8)"},
+        {3, 0, "position 3, token"},           {3, -1, "position 3, token"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         mv_case_result one;

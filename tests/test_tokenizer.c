@@ -117,13 +117,13 @@ static const struct {
     const char *text;
     const char *offset;
 } bad_texts[] = {
-    {"\xFF",                 "byte 0 (0xFF) of 1"}, /* never in UTF-8 */
-    {"ab\x80",               "byte 2 (0x80) of 3"}, /* lone continuation */
-    {"a\xC0\xAF",            "byte 1 (0xC0) of 3"}, /* overlong */
-    {"abc\xE0\x80\xAF",      "byte 3 (0xE0) of 6"},
+    {"\xFF", "byte 0 (0xFF) of 1"},      /* never in UTF-8 */
+    {"ab\x80", "byte 2 (0x80) of 3"},    /* lone continuation */
+    {"a\xC0\xAF", "byte 1 (0xC0) of 3"}, /* overlong */
+    {"abc\xE0\x80\xAF", "byte 3 (0xE0) of 6"},
     {"\xC3\xA9\xED\xA0\x80", "byte 2 (0xED) of 5"}, /* surrogate */
-    {"a\xF4\x90\x80\x80",    "byte 1 (0xF4) of 5"}, /* beyond U+10FFFF */
-    {"x \xF0\x9F\x99",       "byte 2 (0xF0) of 5"}, /* cut short */
+    {"a\xF4\x90\x80\x80", "byte 1 (0xF4) of 5"},    /* beyond U+10FFFF */
+    {"x \xF0\x9F\x99", "byte 2 (0xF0) of 5"},       /* cut short */
 };
 
 START_TEST(refuses_text_that_is_not_utf8_and_says_where)
@@ -195,20 +195,20 @@ static const struct {
     const char *text;
     const char *ids; /* behind BOS */
 } goldens[] = {
-    {"This is a test",                                             "851 349 264 1369"                           },
-    {"This is another test",                                       "851 349 1698 1369"                          },
-    {"This is another great test",                                 "851 349 1698 1598 1369"                     },
+    {"This is a test", "851 349 264 1369"},
+    {"This is another test", "851 349 1698 1369"},
+    {"This is another great test", "851 349 1698 1598 1369"},
     {"This is a third test, mistral AI is very good at testing. ",
-     "851 349 264 4008 1369 28725 5710 1650 16107 349 1215 1179 438 8260 28723 28705"                           },
-    {"hello",                                                      "6312 28709"                                 },
-    {" hello",                                                     "28705 6312 28709"                           },
-    {"Hello world!",                                               "22557 1526 28808"                           },
-    {"12345",                                                      "28705 28740 28750 28770 28781 28782"        },
-    {"\n",                                                         "28705 13"                                   },
-    {"\xC3\xA9\xF0\x9F\x99\x82",                                   "1233 29340"                                 },
-    {"[INST] Hello [/INST]",                                       "733 16289 28793 22557 733 28748 16289 28793"},
-    {"<s>",                                                        "523 28713 28767"                            },
-    {"",                                                           ""                                           },
+     "851 349 264 4008 1369 28725 5710 1650 16107 349 1215 1179 438 8260 28723 28705"},
+    {"hello", "6312 28709"},
+    {" hello", "28705 6312 28709"},
+    {"Hello world!", "22557 1526 28808"},
+    {"12345", "28705 28740 28750 28770 28781 28782"},
+    {"\n", "28705 13"},
+    {"\xC3\xA9\xF0\x9F\x99\x82", "1233 29340"},
+    {"[INST] Hello [/INST]", "733 16289 28793 22557 733 28748 16289 28793"},
+    {"<s>", "523 28713 28767"},
+    {"", ""},
 };
 
 static void check_goldens(const char *name, uint32_t n_pieces, int32_t shift)

@@ -138,36 +138,36 @@ static const struct {
     mv_code code;
     const char *fragment;
 } appended[] = {
-    {BYTES("\x0B"),                                             MV_ERR_FORMAT,      "bad protobuf field"        }, /* group */
-    {BYTES("\x0A\x7F"),                                         MV_ERR_FORMAT,      "bad protobuf field"        }, /* too long */
-    {BYTES("\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"),     MV_ERR_FORMAT,      "bad protobuf field"        },
+    {BYTES("\x0B"), MV_ERR_FORMAT, "bad protobuf field"},     /* group */
+    {BYTES("\x0A\x7F"), MV_ERR_FORMAT, "bad protobuf field"}, /* too long */
+    {BYTES("\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"), MV_ERR_FORMAT, "bad protobuf field"},
     {BYTES("\x30\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"), MV_ERR_FORMAT,
-     "bad protobuf field"                                                                                       },
-    {BYTES("\x30\x80"),                                         MV_ERR_FORMAT,      "bad protobuf field"        },
-    {BYTES("\x31\x01\x02"),                                     MV_ERR_FORMAT,      "bad protobuf field"        },
-    {BYTES("\x02\x01x"),                                        MV_ERR_FORMAT,      "bad protobuf field"        }, /* number 0 */
-    {BYTES("\x0A\x02\x0A\x05"),                                 MV_ERR_FORMAT,      "in a piece"                },
-    {BYTES("\x12\x02\x0A\x05"),                                 MV_ERR_FORMAT,      "in trainer_spec"           },
-    {BYTES("\x1A\x02\x0A\x05"),                                 MV_ERR_FORMAT,      "in normalizer_spec"        },
-    {BYTES("\x0A\x00"),                                         MV_ERR_FORMAT,      "piece 420: it is empty"    },
-    {BYTES("\x0A\x03\x0A\x01\xFF"),                             MV_ERR_FORMAT,      "piece 420: it is not UTF-8"},
-    {BYTES("\x0A\x03\x0A\x01\0"),                               MV_ERR_FORMAT,      "piece 420: it holds a NUL" },
-    {BYTES("\x0A\x08\x0A\x01Z\x15\0\0\xC0\x7F"),                MV_ERR_FORMAT,      "score is not finite"       },
-    {BYTES("\x0A\x05\x0A\x01Z\x18\x09"),                        MV_ERR_FORMAT,      "none of 1 ... 6"           },
-    {BYTES("\x0A\x05\x0A\x01Z\x18\x00"),                        MV_ERR_FORMAT,      "none of 1 ... 6"           },
-    {BYTES("\x0A\x05\x0A\x01Z\x18\x06"),                        MV_ERR_FORMAT,      "not of the form <0x0A>"    },
-    {BYTES("\x0A\x0A\x0A\x06<0xag>\x18\x06"),                   MV_ERR_FORMAT,      "not of the form <0x0A>"    },
-    {BYTES("\x0A\x05\x0A\x01Z\x18\x03"),                        MV_ERR_FORMAT,      "of one character"          },
-    {BYTES("\x0A\x07\x0A\x03<s>\x18\x03"),                      MV_ERR_FORMAT,      "already defined"           },
-    {BYTES("\x0A\x05\x0A\x01Z\x18\x02"),                        MV_ERR_FORMAT,      "unk"                       },
-    {BYTES("\x12\x04\xE2\x02\x01\xFF"),                         MV_ERR_FORMAT,      "unk_surface is not UTF-8"  },
-    {BYTES("\x12\x02\x18\x01"),                                 MV_ERR_UNSUPPORTED, "not BPE"                   },
-    {BYTES("\x12\x03\x98\x02\0"),                               MV_ERR_UNSUPPORTED, "no byte fallback"          },
-    {BYTES("\x12\x03\xC0\x01\x01"),                             MV_ERR_UNSUPPORTED, "before the word"           },
-    {BYTES("\x1A\x03\x12\x01x"),                                MV_ERR_UNSUPPORTED, "changes text"              },
-    {BYTES("\x1A\x02\x20\x01"),                                 MV_ERR_UNSUPPORTED, "removes extra whitespace"  },
-    {BYTES("\x1A\x02\x28\0"),                                   MV_ERR_UNSUPPORTED, "before the word"           },
-    {BYTES("\x2A\x03\x12\x01x"),                                MV_ERR_UNSUPPORTED, "changes text"              },
+     "bad protobuf field"},
+    {BYTES("\x30\x80"), MV_ERR_FORMAT, "bad protobuf field"},
+    {BYTES("\x31\x01\x02"), MV_ERR_FORMAT, "bad protobuf field"},
+    {BYTES("\x02\x01x"), MV_ERR_FORMAT, "bad protobuf field"}, /* number 0 */
+    {BYTES("\x0A\x02\x0A\x05"), MV_ERR_FORMAT, "in a piece"},
+    {BYTES("\x12\x02\x0A\x05"), MV_ERR_FORMAT, "in trainer_spec"},
+    {BYTES("\x1A\x02\x0A\x05"), MV_ERR_FORMAT, "in normalizer_spec"},
+    {BYTES("\x0A\x00"), MV_ERR_FORMAT, "piece 420: it is empty"},
+    {BYTES("\x0A\x03\x0A\x01\xFF"), MV_ERR_FORMAT, "piece 420: it is not UTF-8"},
+    {BYTES("\x0A\x03\x0A\x01\0"), MV_ERR_FORMAT, "piece 420: it holds a NUL"},
+    {BYTES("\x0A\x08\x0A\x01Z\x15\0\0\xC0\x7F"), MV_ERR_FORMAT, "score is not finite"},
+    {BYTES("\x0A\x05\x0A\x01Z\x18\x09"), MV_ERR_FORMAT, "none of 1 ... 6"},
+    {BYTES("\x0A\x05\x0A\x01Z\x18\x00"), MV_ERR_FORMAT, "none of 1 ... 6"},
+    {BYTES("\x0A\x05\x0A\x01Z\x18\x06"), MV_ERR_FORMAT, "not of the form <0x0A>"},
+    {BYTES("\x0A\x0A\x0A\x06<0xag>\x18\x06"), MV_ERR_FORMAT, "not of the form <0x0A>"},
+    {BYTES("\x0A\x05\x0A\x01Z\x18\x03"), MV_ERR_FORMAT, "of one character"},
+    {BYTES("\x0A\x07\x0A\x03<s>\x18\x03"), MV_ERR_FORMAT, "already defined"},
+    {BYTES("\x0A\x05\x0A\x01Z\x18\x02"), MV_ERR_FORMAT, "unk"},
+    {BYTES("\x12\x04\xE2\x02\x01\xFF"), MV_ERR_FORMAT, "unk_surface is not UTF-8"},
+    {BYTES("\x12\x02\x18\x01"), MV_ERR_UNSUPPORTED, "not BPE"},
+    {BYTES("\x12\x03\x98\x02\0"), MV_ERR_UNSUPPORTED, "no byte fallback"},
+    {BYTES("\x12\x03\xC0\x01\x01"), MV_ERR_UNSUPPORTED, "before the word"},
+    {BYTES("\x1A\x03\x12\x01x"), MV_ERR_UNSUPPORTED, "changes text"},
+    {BYTES("\x1A\x02\x20\x01"), MV_ERR_UNSUPPORTED, "removes extra whitespace"},
+    {BYTES("\x1A\x02\x28\0"), MV_ERR_UNSUPPORTED, "before the word"},
+    {BYTES("\x2A\x03\x12\x01x"), MV_ERR_UNSUPPORTED, "changes text"},
 };
 
 START_TEST(refuses_a_model_that_would_decode_wrongly_or_crash)

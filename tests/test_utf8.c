@@ -25,32 +25,34 @@ static const struct {
     size_t first_bad; /* offset, or the size */
     const char *replaced;
 } cases[] = {
-    {"",                                 0, ""                                }, /* nothing */
-    {"plain",                            5, "plain"                           },
-    {"\xC2\x80\xDF\xBF",                 4, "\xC2\x80\xDF\xBF"                }, /* ends of two bytes */
-    {"\xE0\xA0\x80\xED\x9F\xBF",         6, "\xE0\xA0\x80\xED\x9F\xBF"        }, /* beside surrogates */
-    {"\xEE\x80\x80\xEF\xBF\xBF",         6, "\xEE\x80\x80\xEF\xBF\xBF"        },
+    {"", 0, ""}, /* nothing */
+    {"plain", 5, "plain"},
+    {"\xC2\x80\xDF\xBF", 4, "\xC2\x80\xDF\xBF"},                 /* ends of two bytes */
+    {"\xE0\xA0\x80\xED\x9F\xBF", 6, "\xE0\xA0\x80\xED\x9F\xBF"}, /* beside surrogates */
+    {"\xEE\x80\x80\xEF\xBF\xBF", 6, "\xEE\x80\x80\xEF\xBF\xBF"},
     {"\xF0\x90\x80\x80\xF4\x8F\xBF\xBF", 8, "\xF0\x90\x80\x80\xF4\x8F\xBF\xBF"},
     {"a\x80"
-     "b",                           1, "a?b"                             }, /* lone continuation */
-    {"\xC0\xAF",                         0, "??"                              }, /* overlong */
-    {"\xC1\xBF",                         0, "??"                              },
-    {"\xE0\x80\xAF",                     0, "???"                             },
-    {"\xE0\x9F\xBF",                     0, "???"                             },
-    {"\xF0\x80\x80\x80",                 0, "????"                            },
-    {"\xF0\x8F\xBF\xBF",                 0, "????"                            },
-    {"\xED\xA0\x80",                     0, "???"                             }, /* surrogates */
-    {"ok\xED\xBF\xBF",                   2, "ok???"                           },
-    {"\xF4\x90\x80\x80",                 0, "????"                            }, /* beyond U+10FFFF */
-    {"\xF5\x80\x80\x80",                 0, "????"                            },
-    {"\xFF\xFE",                         0, "??"                              },
-    {"a\xE2\x82",                        1, "a?"                              }, /* cut short */
-    {"\xF0\x9F\x99",                     0, "?"                               },
-    {"\xC3",                             0, "?"                               },
+     "b",
+     1, "a?b"},            /* lone continuation */
+    {"\xC0\xAF", 0, "??"}, /* overlong */
+    {"\xC1\xBF", 0, "??"},
+    {"\xE0\x80\xAF", 0, "???"},
+    {"\xE0\x9F\xBF", 0, "???"},
+    {"\xF0\x80\x80\x80", 0, "????"},
+    {"\xF0\x8F\xBF\xBF", 0, "????"},
+    {"\xED\xA0\x80", 0, "???"}, /* surrogates */
+    {"ok\xED\xBF\xBF", 2, "ok???"},
+    {"\xF4\x90\x80\x80", 0, "????"}, /* beyond U+10FFFF */
+    {"\xF5\x80\x80\x80", 0, "????"},
+    {"\xFF\xFE", 0, "??"},
+    {"a\xE2\x82", 1, "a?"}, /* cut short */
+    {"\xF0\x9F\x99", 0, "?"},
+    {"\xC3", 0, "?"},
     {"\xE2\x82"
-     "A",                           0, "?A"                              }, /* broken off */
-    {"\xF0\x9F\x99\xF0\x9F\x99\x82",     0, "?\xF0\x9F\x99\x82"               },
-    {"\xE1\x80\xE2\xF0\x91\x92\xF1\xBF", 0, "????"                            },
+     "A",
+     0, "?A"}, /* broken off */
+    {"\xF0\x9F\x99\xF0\x9F\x99\x82", 0, "?\xF0\x9F\x99\x82"},
+    {"\xE1\x80\xE2\xF0\x91\x92\xF1\xBF", 0, "????"},
 };
 
 START_TEST(finds_the_first_bad_sequence_and_replaces_each_maximal_subpart)

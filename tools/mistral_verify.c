@@ -10,30 +10,33 @@
 #include "harness/nearest.h"
 #include "harness/tokenizer.h"
 #include "suites/run.h"
+#include "suites/self_test.h"
 #include "tools/cli.h"
 #include "tools/text_tokens.h"
+#include "tools/verify_list.h"
 #include "tools/version.h"
 
 static struct own_options {
     const char *suites, *chunks, *windows, *text, *compute, *filter, *shard;
-    int length, strict;
+    int length, strict, self_test;
 } own = {.compute = "f32"};
 
 static const struct poptOption own_rows[] = {
-    {"suite",   's', POPT_ARG_STRING, &own.suites,  0, "suites to run (default: all)",
-     "NAME[,NAME...]|all"                                                                                   },
-    {"chunk",   'c', POPT_ARG_STRING, &own.chunks,  0, "chunk sizes to try: 1,7,W-1,64..512*2",
-     "LIST"                                                                                                 },
-    {"window",  'w', POPT_ARG_STRING, &own.windows, 0, "windows to try; 0 is none",             "LIST"      },
-    {"length",  'n', POPT_ARG_INT,    &own.length,  0, "tokens of the prompt, T",               "N"         },
-    {"text",    0,   POPT_ARG_STRING, &own.text,    0, "real text for the prompt, or @FILE",    "TEXT|@FILE"},
-    {"compute", 0,   POPT_ARG_STRING, &own.compute, 0, "arithmetic under test (default: f32)",
-     "f64|f32|bf16"                                                                                         },
-    {"filter",  0,   POPT_ARG_STRING, &own.filter,  0, "only cases whose suite/case matches",   "GLOB"      },
-    {"shard",   0,   POPT_ARG_STRING, &own.shard,   0, "only part I of N of the cases",         "I/N"       },
-    {"strict",  0,   POPT_ARG_NONE,   &own.strict,  0, "little headroom fails",                 NULL        },
-    POPT_TABLEEND
-};
+    {"suite", 's', POPT_ARG_STRING, &own.suites, 0, "suites to run (default: all)",
+     "NAME[,NAME...]|all"},
+    {"chunk", 'c', POPT_ARG_STRING, &own.chunks, 0, "chunk sizes to try: 1,7,W-1,64..512*2",
+     "LIST"},
+    {"window", 'w', POPT_ARG_STRING, &own.windows, 0, "windows to try; 0 is none", "LIST"},
+    {"length", 'n', POPT_ARG_INT, &own.length, 0, "tokens of the prompt, T", "N"},
+    {"text", 0, POPT_ARG_STRING, &own.text, 0, "real text for the prompt, or @FILE", "TEXT|@FILE"},
+    {"compute", 0, POPT_ARG_STRING, &own.compute, 0, "arithmetic under test (default: f32)",
+     "f64|f32|bf16"},
+    {"filter", 0, POPT_ARG_STRING, &own.filter, 0, "only cases whose suite/case matches", "GLOB"},
+    {"shard", 0, POPT_ARG_STRING, &own.shard, 0, "only part I of N of the cases", "I/N"},
+    {"self-test", 0, POPT_ARG_NONE, &own.self_test, 0, "plant bugs: does each suite see its own?",
+     NULL},
+    {"strict", 0, POPT_ARG_NONE, &own.strict, 0, "little headroom fails", NULL},
+    POPT_TABLEEND};
 
 static const char help_end[] =
     "[MODEL]\n\n"
@@ -94,35 +97,14 @@ static mv_code read_shard(mv_run_options *options, mv_error *error)
     return MV_OK;
 }
 
-/* ---- listing ---- */
-
-static mv_code list_all(mv_error *error)
-{
-    mv_backend_candidate *candidates;
-    size_t n;
-    printf("suites:\n");
-    for (size_t i = 0; i < mv_n_suites; i++)
-        printf("  %-20s %s\n", mv_suites[i]->name, mv_suites[i]->claim);
-    printf("formats:\n");
-    for (size_t i = 0; i < mv_n_reports; i++)
-        printf("  %-20s %s\n", mv_reports[i].name, mv_reports[i].summary);
-    mv_code code = mv_backend_list(&candidates, &n, error);
-    if (code != MV_OK)
-        return code;
-    printf("backends:\n");
-    for (size_t i = 0; i < n; i++) {
-        const mv_backend_candidate *c = &candidates[i];
-        if (c->reason[0] == '\0')
-            printf("  %-20s %s\n", c->name, c->summary);
-        else
-            printf("  %-20s not usable: %s\n", c->name[0] != '\0' ? c->name : "?", c->reason);
-        printf("  %-20s %s\n", "", c->path);
-    }
-    free(candidates);
-    return MV_OK;
-}
-
 /* ---- progress ---- */
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 typedef struct progress {
     size_t n_total, n_done;
@@ -192,6 +174,29 @@ static mv_code run_backend(const mv_cli *cli, mv_run_options *options, const cha
     return code;
 }
 
+static void show_mutant(void *cookie, size_t n_done, size_t n_total, const char *name)
+{
+    const int64_t *start_ns = cookie;
+    double elapsed_s = (double)(now_ns() - *start_ns) * 1e-9;
+    if (!isatty(STDERR_FILENO) || n_done == 0)
+        return;
+    mv_log_progress("%zu/%zu %s  about %.0f s left", n_done, n_total, name,
+                    elapsed_s / (double)n_done * (double)(n_total - n_done));
+}
+
+static mv_code self_test(mv_run_options *options, const choice *chosen, mv_verify_results *results,
+                         mv_error *error)
+{
+    int64_t start_ns = now_ns();
+    options->backend_name = "mutant";
+    mv_code code = mv_backend_load(&options->backend, "mutant", NULL, 0, error);
+    if (code == MV_OK)
+        code = mv_self_test(options, chosen->suites, chosen->n_suites, results, show_mutant,
+                            &start_ns, error);
+    mv_log_progress("%s", "");
+    return code;
+}
+
 static mv_code describe_model(const mv_model *model, mv_verify_results *results, mv_error *error)
 {
     (void)snprintf(results->model_spec, sizeof results->model_spec, "%s", mv_model_get_spec(model));
@@ -214,6 +219,8 @@ static mv_code verify(const mv_cli *cli, mv_model *model, mv_run_options *option
         code = describe_model(model, results, error);
     (void)snprintf(results->model_spec, sizeof results->model_spec, "%s", mv_model_get_spec(model));
     results->params = mv_model_get_view(model)->params;
+    if (code == MV_OK && own.self_test != 0)
+        return self_test(options, chosen, results, error);
     for (size_t i = 0; code == MV_OK && i < n; i++)
         code = run_backend(cli, options, names[i], chosen, results, error);
     return code;
@@ -234,13 +241,6 @@ static mv_exit exit_of(const mv_verify_results *results)
         break;
     }
     return MV_EXIT_VACUOUS;
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 int main(int argc, const char **argv)
@@ -269,7 +269,7 @@ int main(int argc, const char **argv)
 
     mv_code code = mv_cli_check_outputs(&cli, &error);
     if (code == MV_OK && cli.list != 0 && own.suites == NULL) {
-        code = list_all(&error);
+        code = mv_verify_list(&error);
         goto done;
     }
     if (code == MV_OK)

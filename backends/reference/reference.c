@@ -192,6 +192,7 @@ struct mv_engine {
     void *tap_cookie;
     mv_work work;
     uint64_t scratch_bytes;
+    void *seams; /* what other definitions of the seams keep; NULL here */
 };
 
 #define LOGIT_ROWS 32
@@ -222,15 +223,21 @@ static uint32_t kv_head_of(const mv_engine *e, uint32_t layer, uint32_t head);
 static real attention_scale(const mv_engine *e, uint32_t layer);
 static real score_of(const mv_engine *e, uint32_t layer, const real *q, const real *k);
 static real probability(const mv_engine *e, real score, real max_score);
+static const real *row_at(const mv_engine *e, const real *fresh, real *cache, uint32_t layer,
+                          const span *s, uint64_t position);
+static void attend(const mv_engine *e, uint32_t layer, const span *s, uint64_t token, uint32_t head,
+                   real *scores);
 static void rms_norm(const mv_engine *e, real *out, const real *x, const mv_tensor *weight,
                      size_t n_rows, uint32_t layer);
 static void linear(mv_engine *e, real *y, const real *x, const mv_tensor *weight, size_t n_rows);
+static real silu(const mv_engine *e, uint32_t layer, real x);
 static real swiglu(const mv_engine *e, uint32_t layer, real gate, real up);
 static real add_residual(const mv_engine *e, uint32_t layer, real x, real update);
-static real new_key(const mv_engine *e, uint32_t layer, const span *s, size_t row, real value);
+static real cached_value(const mv_engine *e, uint32_t layer, const real *row, size_t i);
 static int32_t input_token(const mv_engine *e, const span *s, const int32_t *tokens, uint64_t i);
 static void finish_logits(const mv_engine *e, const span *s, uint64_t first, size_t n_rows,
                           real *logits);
+static mv_code read_options(mv_engine *e, const mv_engine_options *options, mv_error *error);
 static void forget(mv_engine *e, uint32_t sequence);
 static uint64_t advance(const mv_engine *e, const span *s);
 
@@ -429,11 +436,11 @@ static real *cache_row(const mv_engine *e, real *cache, uint32_t layer, const sp
     return cache + (sequence * e->n_slots + slot) * e->p.n_kv_heads * e->p.head_dim;
 }
 
-/* What the cache keeps of a new key or value. */
-static real SEAM(new_key)(const mv_engine *e, uint32_t layer, const span *s, size_t row, real value)
+/* What the cache keeps of element i of a new key or value.   row [K*E] */
+static real SEAM(cached_value)(const mv_engine *e, uint32_t layer, const real *row, size_t i)
 {
-    (void)e, (void)layer, (void)s, (void)row;
-    return value;
+    (void)e, (void)layer;
+    return row[i];
 }
 
 /* Writes the new keys and values of one sequence, after everybody has read the old ones. */
@@ -447,8 +454,8 @@ static void update_cache(mv_engine *e, uint32_t layer, const span *s)
         real *k = cache_row(e, e->cache_k, layer, s, slot);
         real *v = cache_row(e, e->cache_v, layer, s, slot);
         for (size_t i = 0; i < width; i++) {
-            k[i] = new_key(e, layer, s, row, e->k[row * width + i]);
-            v[i] = new_key(e, layer, s, row, e->v[row * width + i]);
+            k[i] = cached_value(e, layer, e->k + row * width, i);
+            v[i] = cached_value(e, layer, e->v + row * width, i);
         }
         e->work.kv_cache_bytes += 2 * width * sizeof(real);
     }
@@ -497,8 +504,8 @@ static real SEAM(probability)(const mv_engine *e, real score, real max_score)
 }
 
 /* The key (or value) at a position: a new one, or one from before in the rolling buffer. */
-static const real *row_at(const mv_engine *e, const real *fresh, real *cache, uint32_t layer,
-                          const span *s, uint64_t position)
+static const real *SEAM(row_at)(const mv_engine *e, const real *fresh, real *cache, uint32_t layer,
+                                const span *s, uint64_t position)
 {
     const size_t width = (size_t)e->p.n_kv_heads * e->p.head_dim; /* K*E */
     if (position >= s->start)
@@ -508,8 +515,8 @@ static const real *row_at(const mv_engine *e, const real *fresh, real *cache, ui
 
 /* One query of one head:  out [E] = softmax(q K^T / sqrt(E)) V   over the keys it may see.
  * Rounding: scores, exp and sums in real; a probability is stored before it multiplies a value. */
-static void attend(const mv_engine *e, uint32_t layer, const span *s, uint64_t token, uint32_t head,
-                   real *scores)
+static void SEAM(attend)(const mv_engine *e, uint32_t layer, const span *s, uint64_t token,
+                         uint32_t head, real *scores)
 {
     const size_t head_dim = e->p.head_dim, n_heads = e->p.n_heads;
     const uint64_t query = s->start + token;
@@ -581,8 +588,9 @@ static void attention(mv_engine *e, uint32_t layer, const span *s)
 
 /* ---- feed forward ---- */
 
-static real silu(real x)
+static real SEAM(silu)(const mv_engine *e, uint32_t layer, real x)
 {
+    (void)e, (void)layer;
     return x / (1 + real_exp(-x));
 }
 
@@ -657,7 +665,7 @@ static void feed_forward_half(mv_engine *e, uint32_t l, const span *spans, uint3
     linear_counted(e, e->gate, e->normed, &w->w1, T); /* [T, F] */
     linear_counted(e, e->up, e->normed, &w->w3, T);   /* [T, F] */
     for (size_t i = 0; i < T * hidden_dim; i++)
-        e->gate[i] = store(silu(e->gate[i]));
+        e->gate[i] = store(silu(e, l, e->gate[i]));
     tap(e, "gate", layer, spans, n_spans, e->gate, hidden_dim);
     tap(e, "up", layer, spans, n_spans, e->up, hidden_dim);
     for (size_t i = 0; i < T * hidden_dim; i++)
@@ -766,6 +774,7 @@ static void close_engine(mv_engine *e)
     free(e->logits);
     free(e->weight_rows);
     free(e->scores);
+    free(e->seams);
     free(e);
 }
 
@@ -779,7 +788,7 @@ static real *take(mv_engine *e, size_t a, size_t b)
     return calloc(n > 0 ? n : 1, sizeof(real));
 }
 
-static mv_code read_options(mv_engine *e, const mv_engine_options *options, mv_error *error)
+static mv_code SEAM(read_options)(mv_engine *e, const mv_engine_options *options, mv_error *error)
 {
     for (size_t i = 0; i < options->n_options; i++) {
         const mv_option *o = &options->options[i];

@@ -181,29 +181,58 @@ def make_weights(generator):
 # ---- training ----
 
 
-def make_optimizer(weights, rate):
-    matrices = [w for w in weights.values() if w.dim() == 2]
-    norms = [w for w in weights.values() if w.dim() == 1]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": norms, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), eps=1e-9)
+def orthogonalize(g):
+    """The nearest matrix whose singular values are about 1: five steps of Newton and Schulz."""
+    x = g / (g.norm() + 1e-7)
+    x = x.T if g.shape[0] > g.shape[1] else x
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return x.T if g.shape[0] > g.shape[1] else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, made orthogonal (K. Jordan, 2024): for the matrices inside the layers."""
+
+    def __init__(self, matrices, lr):
+        super().__init__(matrices, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for w in group["params"]:
+                mean = self.state[w].setdefault("mean", torch.zeros_like(w))
+                mean.lerp_(w.grad, 0.05)
+                update = orthogonalize(w.grad.lerp(mean, 0.95))
+                shape = max(1, w.shape[0] / w.shape[1]) ** 0.5
+                w.mul_(1 - 0.1 * group["lr"]).sub_(update, alpha=group["lr"] * shape)
+
+
+def make_optimizers(weights, rate):
+    inner = [w for name, w in weights.items() if w.dim() == 2 and "layers" in name]
+    outer = [w for name, w in weights.items() if w.dim() == 1 or "layers" not in name]
+    return [(Muon(inner, 0.02), 0.02),
+            (torch.optim.AdamW(outer, betas=(0.9, 0.95), eps=1e-9, weight_decay=0.01), rate)]
 
 
 def train(weights, tokens, steps, batch, rate, generator):
-    optimizer = make_optimizer(weights, rate)
+    optimizers = make_optimizers(weights, rate)
     table, mask, start, mean = rope_table(CONTEXT), make_mask(CONTEXT), time.time(), None
     for step in range(steps):
         warm = min(1.0, (step + 1) / 100)
         scale = warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
-        for group in optimizer.param_groups:
-            group["lr"] = rate * scale
+        for optimizer, full_rate in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = full_rate * scale
         at = torch.randint(len(tokens) - CONTEXT, (batch,), generator=generator)
         rows = torch.stack([tokens[a : a + CONTEXT + 1] for a in at.tolist()])
         logits = forward(weights, rows[:, :-1], table, mask)
         loss = F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
-        optimizer.zero_grad(set_to_none=True)
+        for weight in weights.values():
+            weight.grad = None
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights.values(), 1.0)
-        optimizer.step()
+        for optimizer, _ in optimizers:
+            optimizer.step()
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         if step % 50 == 0 or step + 1 == steps:
             print(f"step {step}/{steps} loss {mean:.3f} {time.time() - start:.0f} s",

@@ -74,37 +74,37 @@ static const later_backend table = {
     .now =
         {
 #if defined(BROKEN_MAJOR)
-              .abi_major = MV_BACKEND_ABI_MAJOR + 1,
+            .abi_major = MV_BACKEND_ABI_MAJOR + 1,
 #else
             .abi_major = MV_BACKEND_ABI_MAJOR,
 #endif
 #if defined(BROKEN_LATER)
-              .abi_minor = MV_BACKEND_ABI_MINOR + 7,
-              .struct_size = sizeof(later_backend),
+            .abi_minor = MV_BACKEND_ABI_MINOR + 7,
+            .struct_size = sizeof(later_backend),
 #elif defined(BROKEN_SHORT)
             .struct_size = offsetof(mv_backend, self_test),
 #else
             .struct_size = sizeof(mv_backend),
 #endif
 #if defined(BROKEN_NAME)
-              .name = "",
+            .name = "",
 #else
             .name = "broken",
 #endif
-              .summary = "for the tests of the loader",
+            .summary = "for the tests of the loader",
 #if !defined(BROKEN_VERSION)
-              .version = "1.0",
+            .version = "1.0",
 #endif
-              .probe = broken_probe,
-              .caps = broken_caps,
-              .open = broken_open,
-              .close = broken_close,
+            .probe = broken_probe,
+            .caps = broken_caps,
+            .open = broken_open,
+            .close = broken_close,
 #if !defined(BROKEN_ENTRY)
-              .reset = broken_reset,
+            .reset = broken_reset,
 #endif
-              .forward = broken_forward,
-              },
-    .later = {NULL },
+            .forward = broken_forward,
+        },
+    .later = {NULL},
 };
 
 const mv_backend *mv_backend_get(void)

@@ -1,0 +1,163 @@
+/* svg.c - the pieces that charts are made of. Coordinates have one decimal, printed as integers, so
+ * that no locale and no printf() decides a byte. */
+#include "reports/svg.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "reports/html_parts.h"
+
+/* Okabe and Ito's hues, darkened until each has a contrast of 3:1 on white. */
+const char *const mv_series_colors[MV_N_SERIES_STYLES] = {"#0072b2", "#c04f00", "#007f5c",
+                                                          "#a8527f", "#8f6400", "#5b5fc7"};
+
+void mv_svg_number(mv_bytes *bytes, double pixels)
+{
+    if (!(fabs(pixels) < 1e6)) {
+        pixels = 0;
+    }
+    long tenths = lround(pixels * 10);
+    mv_bytes_print(bytes, "%s%ld", tenths < 0 ? "-" : "", labs(tenths) / 10);
+    if (tenths % 10 != 0) {
+        mv_bytes_print(bytes, ".%ld", labs(tenths) % 10);
+    }
+}
+
+static void put_attribute(mv_bytes *bytes, const char *name, double pixels)
+{
+    mv_bytes_print(bytes, " %s=\"", name);
+    mv_svg_number(bytes, pixels);
+    mv_bytes_text(bytes, "\"");
+}
+
+void mv_svg_begin(mv_bytes *bytes, double width, double height, const char *label)
+{
+    mv_bytes_text(bytes, "<svg role=\"img\"");
+    put_attribute(bytes, "width", width);
+    put_attribute(bytes, "height", height);
+    mv_bytes_text(bytes, " viewBox=\"0 0 ");
+    mv_svg_number(bytes, width);
+    mv_bytes_text(bytes, " ");
+    mv_svg_number(bytes, height);
+    mv_bytes_text(bytes, "\" font-family=\"system-ui, sans-serif\" font-size=\"12\" aria-label=\"");
+    mv_html_put(bytes, label);
+    mv_bytes_text(bytes, "\">\n");
+}
+
+void mv_svg_end(mv_bytes *bytes)
+{
+    mv_bytes_text(bytes, "</svg>\n");
+}
+
+void mv_svg_open(mv_bytes *bytes, const char *classes, const char *attributes)
+{
+    mv_bytes_print(bytes, "<g class=\"%s\"%s%s>\n", classes, attributes[0] != '\0' ? " " : "",
+                   attributes);
+}
+
+void mv_svg_close(mv_bytes *bytes)
+{
+    mv_bytes_text(bytes, "</g>\n");
+}
+
+static void put_tip(mv_bytes *bytes, const char *element, const char *tip)
+{
+    if (tip == NULL || tip[0] == '\0') {
+        mv_bytes_text(bytes, "/>\n");
+        return;
+    }
+    mv_bytes_text(bytes, "><title>");
+    mv_html_put(bytes, tip);
+    mv_bytes_print(bytes, "</title></%s>\n", element);
+}
+
+void mv_svg_line(mv_bytes *bytes, double x1, double y1, double x2, double y2)
+{
+    mv_bytes_text(bytes, "<line");
+    put_attribute(bytes, "x1", x1);
+    put_attribute(bytes, "y1", y1);
+    put_attribute(bytes, "x2", x2);
+    put_attribute(bytes, "y2", y2);
+    mv_bytes_text(bytes, "/>\n");
+}
+
+void mv_svg_rect(mv_bytes *bytes, double x, double y, double width, double height,
+                 const char *classes, const char *tip)
+{
+    mv_bytes_text(bytes, "<rect");
+    if (classes[0] != '\0') {
+        mv_bytes_print(bytes, " class=\"%s\"", classes);
+    }
+    put_attribute(bytes, "x", x);
+    put_attribute(bytes, "y", y);
+    put_attribute(bytes, "width", width);
+    put_attribute(bytes, "height", height);
+    put_tip(bytes, "rect", tip);
+}
+
+void mv_svg_text(mv_bytes *bytes, double x, double y, const char *anchor, const char *text,
+                 size_t most)
+{
+    size_t length = 0;
+    for (const char *at = text; mv_utf8_next(&at) != 0;) {
+        length++;
+    }
+    mv_bytes_text(bytes, "<text");
+    put_attribute(bytes, "x", x);
+    put_attribute(bytes, "y", y);
+    mv_bytes_print(bytes, " text-anchor=\"%s\">", anchor);
+    if (length > most) {
+        mv_bytes_text(bytes, "<title>");
+        mv_html_put(bytes, text);
+        mv_bytes_text(bytes, "</title>");
+    }
+    size_t n = 0;
+    for (uint32_t c; (c = mv_utf8_next(&text)) != 0; n++) {
+        if (length > most && n + 1 == most) {
+            mv_html_put_point(bytes, 0x2026); /* an ellipsis */
+            break;
+        }
+        mv_html_put_point(bytes, c);
+    }
+    mv_bytes_text(bytes, "</text>\n");
+}
+
+/* Of about the same area, so that none looks more important. */
+void mv_svg_mark(mv_bytes *bytes, mv_shape shape, double x, double y, const char *tip)
+{
+    static const char *const paths[] = {
+        [MV_SHAPE_CIRCLE] = "m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
+        [MV_SHAPE_SQUARE] = "m-3.2 -3.2h6.4v6.4h-6.4z",
+        [MV_SHAPE_TRIANGLE] = "m0 -4.2l4.2 7.4h-8.4z",
+        [MV_SHAPE_DIAMOND] = "m0 -4.6l4.6 4.6l-4.6 4.6l-4.6 -4.6z",
+        [MV_SHAPE_PLUS] = "m-1.3 -4.2h2.6v2.9h2.9v2.6h-2.9v2.9h-2.6v-2.9h-2.9v-2.6h2.9z",
+        [MV_SHAPE_CROSS] = "m0 -1.9l2.8 -2.8l1.9 1.9l-2.8 2.8l2.8 2.8l-1.9 1.9l-2.8 -2.8"
+                           "l-2.8 2.8l-1.9 -1.9l2.8 -2.8l-2.8 -2.8l1.9 -1.9z",
+    };
+    mv_bytes_text(bytes, "<path class=\"pt\" d=\"M");
+    mv_svg_number(bytes, x);
+    mv_bytes_text(bytes, " ");
+    mv_svg_number(bytes, y);
+    mv_bytes_text(bytes, paths[shape]);
+    mv_bytes_text(bytes, "\"");
+    put_tip(bytes, "path", tip);
+}
+
+/* Drawn line by line: a <pattern> would need url(), and one more thing to fail. */
+void mv_svg_hatch(mv_bytes *bytes, double x, double y, double width, double height)
+{
+    mv_bytes_text(bytes, "<path class=\"hatch\" fill=\"none\" stroke=\"#b3261e\" d=\"");
+    for (double at = 7; at < width + height; at += 7) { /* x + y = at, from the left or the floor */
+        double left = at > height ? at - height : 0;
+        double right = at < width ? at : width;
+        mv_bytes_text(bytes, "M");
+        mv_svg_number(bytes, x + left);
+        mv_bytes_text(bytes, " ");
+        mv_svg_number(bytes, y + at - left);
+        mv_bytes_text(bytes, "L");
+        mv_svg_number(bytes, x + right);
+        mv_bytes_text(bytes, " ");
+        mv_svg_number(bytes, y + at - right);
+    }
+    mv_bytes_text(bytes, "\"/>\n");
+}
