@@ -89,6 +89,21 @@ double golden_get_real(golden_file *file, const char *group, const char *key);
 /* The attributes of a group, which must all be texts. */
 void golden_get_facts(golden_file *file, const char *group, mv_environment *facts);
 
+/* The same without the index. */
+bool golden_is_dataset(golden_file *file, const char *path); /* false: not there, and said so */
+golden_dims golden_dims_of(hid_t set);                       /* rank -1: neither 1 nor 2 */
+void golden_put_dataset(golden_file *file, const char *path, hid_t type, golden_dims dims,
+                        const void *data);
+void *golden_get_dataset(golden_file *file, const char *path, hid_t type, golden_dims dims,
+                         size_t *size);
+void *golden_read_dataset(golden_file *file, const char *path, hid_t set, hid_t type,
+                          golden_dims dims, size_t *size);
+
+/* A value in the index: written, and compared. Before the index is read nothing is compared;
+ * golden_check_rest() makes up for it. */
+void golden_add_entry(golden_file *file, const char *path, const void *bytes, size_t size);
+void golden_check_entry(golden_file *file, const char *path, const void *bytes, size_t size);
+
 /* An attribute's value in the index: written, and compared. */
 void golden_add_attribute(golden_file *file, const char *group, const char *key, const void *bytes,
                           size_t size);
@@ -117,6 +132,23 @@ mv_code golden_check_contents(const mv_golden *golden, const char *path, mv_code
 /* golden == NULL-safe; frees what the case holds, not the case. */
 void golden_case_free(mv_golden_case *one);
 void golden_case_path(char *path, size_t size, size_t number, const char *name);
+
+void golden_sort_positions(mv_range *positions);
+
+void golden_describe_weight(mv_golden_weight *weight, const mv_model_view *model, size_t index);
+
+/* The attributes of /model that are params. */
+typedef struct golden_param {
+    const char *key;
+    size_t offset; /* in mv_params */
+    bool is_real;  /* double; else uint32_t */
+} golden_param;
+
+const golden_param *golden_params(size_t *n);
+double golden_param_get(const mv_params *params, const golden_param *row);
+
+/* sliding_window left out. false: *different is the first. */
+bool golden_same_params(const mv_params *a, const mv_params *b, const golden_param **different);
 
 /* Into the message of a damaged file: which dataset it is, found by a child process, because HDF5
  * may not survive the file. */

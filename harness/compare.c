@@ -88,7 +88,8 @@ static mv_row_error measure_row(const double *o, const float *t, size_t n, size_
         if (!(t[i] <= t[first_t]))
             first_t = i;
     }
-    e.gap = o[first_o] - o[first_t];
+    /* Nobody can say which token such a row ranks first. */
+    e.gap = e.n_non_finite > 0 ? INFINITY : o[first_o] - o[first_t];
     return e;
 }
 
@@ -228,7 +229,7 @@ static double top1_agreement(const mv_error_profile *reference, const mv_error_p
     size_t n_agree = 0;
     for (size_t i = 0; i < test->n_rows; i++) {
         double noise = sqrt(reference->rows[i].square / (double)reference->n_cols);
-        if (!(test->rows[i].gap > 4.0 * noise))
+        if (test->rows[i].gap <= 4.0 * noise)
             n_agree++;
     }
     return (double)n_agree / (double)test->n_rows;
@@ -247,7 +248,9 @@ mv_code mv_metrics_from_profiles(mv_metrics *metrics, const mv_error_profile *re
 
     const yardstick y = make_yardstick(reference);
     const totals t = sum_rows(test);
-    metrics->nmse = t.oracle_square > 0 ? t.square / t.oracle_square : NAN;
+    metrics->nmse = t.n_non_finite > 0      ? INFINITY
+                    : t.oracle_square > 0 ? t.square / t.oracle_square
+                                          : NAN;
     metrics->max_abs = t.n_non_finite > 0 ? INFINITY : t.max_abs;
     metrics->kl_mean = t.kl_sum / (double)test->n_rows;
     metrics->kl_max = t.kl_max;

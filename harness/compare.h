@@ -44,7 +44,8 @@ typedef struct mv_row_error {
     double oracle_square;  /* sum of o^2 */
     double max_abs;        /* max |t - o| */
     double oracle_max_abs; /* max |o| */
-    double gap;            /* oracle's largest logit minus its logit of t's first column */
+    double gap;            /* oracle's largest logit minus its logit of t's first column; INFINITY
+                              if t has a non-finite one */
     double kl;             /* nats; NAN if not asked for */
     uint64_t n_non_finite; /* left out of the sums */
 } mv_row_error;

@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +103,21 @@ static mv_code parse_step(parser *p, char *kind, int64_t *step)
     return code;
 }
 
+/* start: where the item begins in the text; it ends at p->at. */
+static mv_code refuse_item(const parser *p, const char *start, const value *from, const value *to,
+                           int64_t least, int64_t most)
+{
+    const int size = (int)(p->at - start);
+    if (memchr(start, '.', (size_t)size) == NULL)
+        return mv_fail(p->error, MV_ERR_ARGUMENT,
+                       "%s: expected a number within %" PRId64 "..%" PRId64 ", found '%.*s'",
+                       p->option, least, most, size, start);
+    return mv_fail(p->error, MV_ERR_ARGUMENT,
+                   "%s: '%.*s' is %" PRId64 "..%" PRId64 ", expected a rising range within %" PRId64
+                   "..%" PRId64,
+                   p->option, size, start, from->number, to->number, least, most);
+}
+
 static mv_code parse_item(parser *p, mv_range *range, int64_t least, int64_t most)
 {
     value from, to;
@@ -124,16 +138,13 @@ static mv_code parse_item(parser *p, mv_range *range, int64_t least, int64_t mos
         if (code != MV_OK)
             return code;
     }
+    const bool symbolic = from.symbolic || to.symbolic;
+    const bool empty = to.number < from.number || (kind == '*' && from.number < 1);
+    if (symbolic && empty)
+        return MV_OK;
     if ((!from.symbolic && (from.number < least || from.number > most)) ||
-        (!to.symbolic && (to.number < least || to.number > most)) || to.number < from.number ||
-        (kind == '*' && from.number < 1)) {
-        if (from.symbolic && to.symbolic && to.number >= from.number)
-            return MV_OK;
-        return mv_fail(p->error, MV_ERR_ARGUMENT,
-                       "%s: '%.*s' is %" PRId64 "..%" PRId64 ", expected a rising range within "
-                       "%" PRId64 "..%" PRId64,
-                       p->option, (int)(p->at - start), start, from.number, to.number, least, most);
-    }
+        (!to.symbolic && (to.number < least || to.number > most)) || empty)
+        return refuse_item(p, start, &from, &to, least, most);
     size_t n_steps = 0;
     for (int64_t number = from.number; number <= to.number; n_steps++) {
         if (range->n == MV_RANGE_MAX || n_steps > 100000)
@@ -163,4 +174,18 @@ mv_code mv_range_parse(mv_range *range, const char *text, const char *option,
             return complain(&p, "',' or the end");
         p.at++;
     }
+}
+
+bool mv_range_parse_whole(uint64_t *value, const char *text)
+{
+    uint64_t number = 0;
+    for (const char *at = text; *at != '\0'; at++) {
+        if (!isdigit((unsigned char)*at) || __builtin_mul_overflow(number, 10u, &number) ||
+            __builtin_add_overflow(number, (uint64_t)(*at - '0'), &number))
+            return false;
+    }
+    if (*text == '\0')
+        return false;
+    *value = number;
+    return true;
 }

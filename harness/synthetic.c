@@ -14,6 +14,7 @@
 #include "harness/machine.h"
 #include "harness/nearest.h"
 #include "harness/params.h"
+#include "harness/range.h"
 
 #define PREFIX "synthetic:"
 #define GOLDEN 0x9e3779b97f4a7c15u /* 2^64 / phi */
@@ -23,7 +24,7 @@
 struct mv_synthetic {
     mv_model_view view;
     mv_layer *layers;        /* [n_layers] */
-    char (*names)[MAX_NAME]; /* [3 + 9 * n_layers] */
+    char (*names)[MAX_NAME]; /* [9 * n_layers] of the layers' tensors */
     char *data;
     uint64_t size_bytes, seed;
 };
@@ -337,11 +338,10 @@ static mv_code read_spec(mv_synthetic *s, const char *spec, mv_error *error)
                        item + key_size + 1);
         at = item + item_size;
         if (strcmp(key, "seed") == 0) {
-            char *end = NULL;
-            s->seed = strtoull(value, &end, 10);
-            if (end == value || *end != '\0' || value[0] == '-')
+            if (!mv_range_parse_whole(&s->seed, value))
                 return mv_fail(error, MV_ERR_ARGUMENT,
-                               "model %s: seed: expected a whole number, found '%s'", spec, value);
+                               "model %s: seed: expected a whole number below 2^64, found '%s'",
+                               spec, value);
             continue;
         }
         mv_code code = mv_params_set(&s->view.params, key, value, spec, error);

@@ -30,7 +30,7 @@ double mv_tolerance_headroom(const mv_tolerance *tolerance, const mv_metrics *me
     double least = INFINITY;
     for (size_t i = 0; i < 3; i++) {
         double room = limits[i] / observed[i]; /* infinite for an error of 0 */
-        if (isnan(observed[i]) || room < least) {
+        if (i == 0 || isnan(observed[i]) || room < least) {
             least = isnan(observed[i]) ? NAN : room;
             if (decides != NULL)
                 *decides = names[i];

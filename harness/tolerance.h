@@ -13,8 +13,8 @@ typedef struct mv_tolerance {
 const mv_tolerance *mv_tolerance_get(mv_compute compute);
 
 /* How much room is left: the least of limit / observed over the three ratios (so < 1 is a
- * failure). NAN if any of them is NAN, which also fails. reason, if not NULL, receives the name
- * of the ratio that decides. */
+ * failure). NAN if any of them is NAN, which also fails. *decides, if decides is not NULL,
+ * receives the name of the ratio that decides. */
 double mv_tolerance_headroom(const mv_tolerance *tolerance, const mv_metrics *metrics,
                              const char **decides);
 

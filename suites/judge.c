@@ -3,7 +3,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "suites/localize.h"
 #include "suites/run_private.h"
+
+/* Cases of one suite that are localised: the tenth says nothing that the first did not. */
+enum { MAX_LOCALIZED = 3 };
 
 static void set_names(mv_run *run, mv_case_result *result, int64_t window, int64_t chunk)
 {
@@ -74,6 +78,7 @@ bool mv_case_begin(mv_run *run, mv_case_result *result, int64_t window, int64_t 
             run->options.on_case(run->options.cookie, result);
         return false;
     }
+    run->last.is_set = false;
     run->case_start_ns = mv_now_ns();
     return true;
 }
@@ -243,6 +248,9 @@ mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran, const mv_e
 {
     if (ran != MV_OK)
         take_engine_error(result, ran, ran_error);
+    if (run->options.localize && result->verdict == MV_VERDICT_FAIL &&
+        run->n_localized++ < MAX_LOCALIZED)
+        mv_localize_case(run, result);
     result->elapsed_ns = mv_now_ns() - run->case_start_ns;
     if (result->n_beyond_window > 0)
         run->has_beyond_window = true;

@@ -185,6 +185,26 @@ static mv_code play_step(mv_run *run, const mv_backend *backend, mv_engine *engi
     return play_call(run, backend, engine, step, positions, c, play, error);
 }
 
+/* Remembers what the engine under test was asked, without the answers. */
+static void remember(mv_run *run, const mv_engine_setup *setup, const mv_schedule *schedule,
+                     const mv_play *play)
+{
+    if (!run->options.localize || setup->backend != NULL || setup->model != NULL)
+        return;
+    mv_step *steps = malloc(schedule->n_steps * sizeof *steps);
+    if (steps == NULL)
+        return;
+    memcpy(steps, schedule->steps, schedule->n_steps * sizeof *steps);
+    mv_schedule_free(&run->last.schedule);
+    run->last.schedule =
+        (mv_schedule){.steps = steps, .n_steps = schedule->n_steps, .capacity = schedule->n_steps};
+    run->last.play = (mv_play){.n_tracks = play->n_tracks, .window = play->window};
+    for (uint32_t i = 0; i < play->n_tracks; i++)
+        run->last.play.tracks[i] =
+            (mv_track){.tokens = play->tracks[i].tokens, .n = play->tracks[i].n};
+    run->last.is_set = true;
+}
+
 mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
                    const mv_schedule *schedule, mv_play *play, mv_error *error)
 {
@@ -192,6 +212,7 @@ mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
     const size_t most = most_tokens(schedule);
     size_t positions[MV_MAX_PARTS] = {0}, n_logits;
     mv_code code = MV_OK;
+    remember(run, setup, schedule, play);
     if (__builtin_mul_overflow(most, vocab_size, &n_logits))
         n_logits = SIZE_MAX / sizeof(float);
     call c = {.tokens = malloc(most * sizeof *c.tokens),

@@ -59,6 +59,7 @@ void mv_run_close(mv_run **run)
         free(r->prompts[i].tokens);
     for (size_t i = 0; i < r->n_truths; i++)
         free_truth(r->truths[i]);
+    mv_schedule_free(&r->last.schedule);
     free(r->prompts);
     free(r->truths);
     free(r);
@@ -218,6 +219,7 @@ mv_code mv_run_suite(mv_run *run, const mv_suite *suite, mv_verify_results *resu
     run->suite = suite;
     run->results = results;
     run->wants_beyond_window = run->has_beyond_window = run->has_failed = false;
+    run->n_localized = 0;
     mv_code code = suite->run(run, error);
     if (code == MV_OK)
         code = check_coverage(run, error);

@@ -38,6 +38,7 @@ typedef struct mv_run_options {
     uint32_t shard, n_shards; /* this is part `shard` (from 0) of n_shards; 0 of 1 = all */
     bool strict;              /* little headroom fails */
     bool list_only;           /* name the cases, run none */
+    bool localize;            /* name the first wrong layer and operation of failed cases */
     bool stop_at_failure;     /* a suite ends with its first case that fails */
     void (*on_case)(void *cookie, const mv_case_result *result); /* after each; may be NULL */
     void *cookie;

@@ -10,6 +10,14 @@ typedef struct mv_prompt {
     int32_t *tokens; /* [n] */
 } mv_prompt;
 
+/* The calls of a case that were played last on the engine under test: for --localize. Borrowed
+ * tokens, no logits. */
+typedef struct mv_last_play {
+    bool is_set;
+    mv_play play;
+    mv_schedule schedule;
+} mv_last_play;
+
 struct mv_run {
     mv_run_options options;
     uint32_t n_threads;
@@ -25,6 +33,8 @@ struct mv_run {
     size_t n_cases_seen;                         /* of all suites, for the shards */
     bool wants_beyond_window, has_beyond_window; /* coverage of this suite */
     bool has_failed;                             /* a case of this suite */
+    mv_last_play last;
+    size_t n_localized; /* cases of this suite */
     int64_t case_start_ns;
 };
 

@@ -18,7 +18,7 @@
 
 static struct own_options {
     const char *suites, *chunks, *windows, *text, *compute, *filter, *shard;
-    int length, strict, self_test;
+    int length, strict, self_test, localize;
 } own = {.compute = "f32"};
 
 static const struct poptOption own_rows[] = {
@@ -34,6 +34,8 @@ static const struct poptOption own_rows[] = {
     {"filter", 0, POPT_ARG_STRING, &own.filter, 0, "only cases whose suite/case matches", "GLOB"},
     {"shard", 0, POPT_ARG_STRING, &own.shard, 0, "only part I of N of the cases", "I/N"},
     {"self-test", 0, POPT_ARG_NONE, &own.self_test, 0, "plant bugs: does each suite see its own?",
+     NULL},
+    {"localize", 0, POPT_ARG_NONE, &own.localize, 0, "name the first wrong layer and operation",
      NULL},
     {"strict", 0, POPT_ARG_NONE, &own.strict, 0, "little headroom fails", NULL},
     POPT_TABLEEND};
@@ -264,7 +266,8 @@ int main(int argc, const char **argv)
                               .length = own.length,
                               .seed = cli.seed,
                               .filter = own.filter,
-                              .strict = own.strict != 0};
+                              .strict = own.strict != 0,
+                              .localize = own.localize != 0};
     mv_verify_results_init(&results);
 
     mv_code code = mv_cli_check_outputs(&cli, &error);

@@ -1,0 +1,36 @@
+/* mutant.h - the list of mutants, for the three arithmetics and for the backend around them. */
+#ifndef MV_BACKENDS_MUTANT_MUTANT_H
+#define MV_BACKENDS_MUTANT_MUTANT_H
+
+#include "backends/mistral_backend.h"
+
+typedef enum fault {
+    FAULT_none = 0,
+#define MUTANT(name, kind, suites, imitates) FAULT_##name,
+#include "backends/mutant/mutants.def"
+#undef MUTANT
+    N_FAULTS
+} fault;
+
+typedef enum mutant_kind {
+    MUTANT_BUG,       /* wrong: the suites that it names must fail it */
+    MUTANT_BENIGN,    /* other roundings of the right arithmetic: no suite may fail it */
+    MUTANT_EQUIVALENT /* looks wrong and changes nothing that can be seen: no suite may fail it */
+} mutant_kind;
+
+typedef struct mutant {
+    const char *name;
+    mutant_kind kind;
+    const char *suites;   /* "chunking,window": which must kill it in f32; "" unless a bug */
+    const char *imitates; /* where it was seen, or why it is no bug */
+} mutant;
+
+/* [N_FAULTS], by fault; number FAULT_none is the reference itself. */
+extern const mutant mutants[N_FAULTS];
+
+const char *mutant_kind_name(mutant_kind kind); /* "bug", "benign", "equivalent" */
+
+/* MV_ERR_ARGUMENT: no such mutant; the message names the nearest ones. */
+MV_MUST_CHECK mv_code mutant_find(fault *found, const char *name, mv_error *error);
+
+#endif

@@ -1,0 +1,168 @@
+/* html_failures.c - what needs a person, each with the command that shows it again; and what changed
+ * since an older run. */
+#include "reports/html_parts.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#define MAX_SHOWN 40
+#define MAX_OPEN 8
+
+static void put_chip(mv_bytes *bytes, const char *name, int64_t value)
+{
+    if (value >= 0) {
+        mv_bytes_print(bytes, " <span class=\"chip\">%s %" PRId64 "</span>", name, value);
+    }
+}
+
+static void put_failure(mv_bytes *bytes, const mv_case_result *one, bool is_open)
+{
+    mv_detail details[MV_MAX_DETAILS];
+    size_t n = mv_case_details(one, details);
+    mv_bytes_print(bytes, "<details class=\"failure %s\"%s><summary>",
+                   mv_verdict_name(one->verdict), is_open ? " open" : "");
+    mv_html_verdict(bytes, one->verdict);
+    mv_bytes_text(bytes, " ");
+    mv_html_element(bytes, "strong", "", one->suite);
+    mv_bytes_text(bytes, " / ");
+    mv_html_put(bytes, one->name);
+    mv_bytes_text(bytes, " ");
+    mv_html_element(bytes, "span", "chip", one->backend);
+    mv_bytes_print(bytes, " <span class=\"chip\">%s</span>", mv_compute_word(one->compute));
+    put_chip(bytes, "window", one->window);
+    put_chip(bytes, "chunk", one->schedule[0] == '\0' ? one->chunk : -1);
+    put_chip(bytes, "length", one->length);
+    mv_bytes_print(bytes, " <span class=\"chip\">seed %" PRIu64 "</span></summary>\n<dl>\n",
+                   one->seed);
+    for (size_t i = 0; i < n; i++) {
+        mv_bytes_text(bytes, "<div>");
+        mv_html_element(bytes, "dt", "", details[i].label);
+        mv_html_element(bytes, "dd", "", details[i].text);
+        mv_bytes_text(bytes, "</div>\n");
+    }
+    mv_bytes_text(bytes, "</dl>\n");
+    if (one->reproduce[0] != '\0') {
+        mv_html_command(bytes, one->reproduce);
+    }
+    mv_bytes_text(bytes, "</details>\n");
+}
+
+void mv_html_verify_failures(mv_html *html, const mv_verify_results *results)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < results->n_cases; i++) {
+        n += mv_needs_person(&results->cases[i]) ? 1 : 0;
+    }
+    if (n == 0) {
+        return;
+    }
+    mv_html_section(html, "failures", "What needs a person");
+    size_t shown = 0;
+    for (size_t i = 0; i < results->n_cases && shown < MAX_SHOWN; i++) {
+        if (mv_needs_person(&results->cases[i])) {
+            put_failure(&html->body, &results->cases[i], shown < MAX_OPEN);
+            shown++;
+        }
+    }
+    if (n > shown) {
+        mv_bytes_print(&html->body, "<p>... and %zu more, in the table of cases.</p>\n", n - shown);
+    }
+    mv_html_section_end(html);
+}
+
+/* ---- since an older run ---- */
+
+static bool is_same_case(const mv_case_result *a, const mv_case_result *b)
+{
+    return a->compute == b->compute && a->seed == b->seed && a->length == b->length &&
+           a->window == b->window && a->chunk == b->chunk && strcmp(a->suite, b->suite) == 0 &&
+           strcmp(a->name, b->name) == 0 && strcmp(a->backend, b->backend) == 0 &&
+           strcmp(a->schedule, b->schedule) == 0;
+}
+
+static const mv_case_result *find(const mv_verify_results *in, const mv_case_result *one, size_t at)
+{
+    for (size_t i = 0; i < in->n_cases; i++) { /* most often in the same place */
+        const mv_case_result *other = &in->cases[(at + i) % in->n_cases];
+        if (is_same_case(other, one)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+static void put_change(mv_bytes *bytes, const mv_case_result *one, const mv_case_result *before,
+                       const mv_case_result *after)
+{
+    mv_bytes_text(bytes, "<tr>");
+    mv_html_cell(bytes, one->suite);
+    mv_html_cell(bytes, one->name);
+    mv_html_cell(bytes, one->backend);
+    mv_html_cell(bytes, mv_compute_word(one->compute));
+    for (int i = 0; i < 2; i++) {
+        const mv_case_result *side = i == 0 ? before : after;
+        mv_bytes_text(bytes, "<td>");
+        if (side != NULL) {
+            mv_html_verdict(bytes, side->verdict);
+        } else {
+            mv_bytes_text(bytes, "not run");
+        }
+        mv_bytes_text(bytes, "</td>");
+    }
+    for (int i = 0; i < 2; i++) {
+        const mv_case_result *side = i == 0 ? before : after;
+        mv_html_cell_number(bytes, side != NULL ? side->metrics.r_rmse : NAN,
+                            side != NULL && mv_metric_is_known(side, 0));
+    }
+    mv_bytes_text(bytes, "</tr>\n");
+}
+
+/* A fifth is far more than another machine's rounding makes of a ratio to the same rounding. */
+static bool is_changed(const mv_case_result *before, const mv_case_result *after)
+{
+    double a = before->metrics.r_rmse, b = after->metrics.r_rmse;
+    if (before->verdict != after->verdict || isnan(a) != isnan(b)) {
+        return true;
+    }
+    return !isnan(a) && fabs(a - b) > 0.2 * fmax(fabs(a), fabs(b));
+}
+
+void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
+                            const mv_verify_results *old)
+{
+    mv_bytes rows = {0};
+    size_t n_changed = 0, n_new = 0, n_gone = 0;
+    for (size_t i = 0; i < results->n_cases; i++) {
+        const mv_case_result *one = &results->cases[i], *before = find(old, one, i);
+        n_new += before == NULL ? 1 : 0;
+        if (before == NULL ? mv_needs_person(one) : is_changed(before, one)) {
+            n_changed += before != NULL ? 1 : 0;
+            put_change(&rows, one, before, one);
+        }
+    }
+    for (size_t i = 0; i < old->n_cases; i++) {
+        if (find(results, &old->cases[i], i) == NULL) {
+            n_gone++;
+            put_change(&rows, &old->cases[i], &old->cases[i], NULL);
+        }
+    }
+    mv_html_section(html, "changes", "Since the older run");
+    mv_bytes_print(&html->body,
+                   "<p>%zu of %zu cases changed (another verdict, or R by more than a fifth); %zu "
+                   "are new, %zu are gone.</p>\n",
+                   n_changed, results->n_cases, n_new, n_gone);
+    if (strcmp(results->weights_sha256, old->weights_sha256) != 0) {
+        mv_bytes_text(&html->body, "<p><strong>The two runs did not use the same "
+                                   "weights.</strong></p>\n");
+    }
+    if (rows.size > 0) {
+        mv_html_table(&html->body, "cases that changed",
+                      "suite|case|backend|compute|before|now|#R before|#R now");
+        mv_bytes_append(&html->body, rows.data, rows.size);
+        mv_html_table_end(&html->body);
+    }
+    html->body.failed = html->body.failed || rows.failed;
+    mv_bytes_free(&rows);
+    mv_html_section_end(html);
+}

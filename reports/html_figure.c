@@ -1,0 +1,149 @@
+/* html_figure.c - a chart, the sentence that it proves, and the same numbers as a table for who
+ * cannot see it. */
+#include "reports/html_parts.h"
+
+#include <math.h>
+
+void mv_html_figure(mv_html *html, const mv_bytes *finding, const char *label)
+{
+    mv_bytes *body = &html->body;
+    html->n_figures++;
+    mv_bytes_text(body, "<figure>\n<figcaption>");
+    if (finding->data != NULL) {
+        mv_bytes_append(body, finding->data, finding->size);
+    }
+    body->failed = body->failed || finding->failed;
+    mv_bytes_text(body, "</figcaption>\n<div class=\"plot\" tabindex=\"0\" role=\"group\" "
+                        "aria-label=\"chart: ");
+    mv_html_put(body, label);
+    mv_bytes_text(body, "\">\n");
+}
+
+void mv_html_figure_data(mv_html *html)
+{
+    mv_bytes_text(&html->body, "</div>\n<details class=\"numbers\"><summary>The numbers of this "
+                               "chart</summary>\n");
+}
+
+void mv_html_figure_end(mv_html *html)
+{
+    mv_bytes_text(&html->body, "</details>\n</figure>\n");
+}
+
+void mv_html_heat(mv_html *html, const mv_heat *heat, const mv_bytes *finding)
+{
+    mv_bytes *body = &html->body;
+    mv_html_figure(html, finding, heat->label);
+    mv_svg_heat(body, heat);
+    mv_html_figure_data(html);
+    mv_html_table(body, heat->label, "");
+    /* The heading row is not a fixed one: it is written anew, over the empty one above. */
+    mv_bytes_text(body, "<tr><th scope=\"col\">");
+    mv_html_put(body, heat->row_name);
+    mv_bytes_text(body, "</th>");
+    for (size_t c = 0; c < heat->n_columns; c++) {
+        mv_bytes_text(body, "<th scope=\"col\" class=\"n\">");
+        mv_html_put(body, heat->columns[c].text);
+        mv_bytes_text(body, "</th>");
+    }
+    mv_bytes_text(body, "</tr>\n");
+    for (size_t r = 0; r < heat->n_rows; r++) {
+        mv_bytes_text(body, "<tr><th scope=\"row\">");
+        mv_html_put(body, heat->rows[r].text);
+        mv_bytes_text(body, "</th>");
+        for (size_t c = 0; c < heat->n_columns; c++) {
+            const mv_heat_cell *cell = &heat->cells[r * heat->n_columns + c];
+            mv_html_element(body, "td", "n", cell->text);
+        }
+        mv_bytes_text(body, "</tr>\n");
+    }
+    mv_html_table_end(body);
+    mv_html_figure_end(html);
+}
+
+static void put_point(mv_bytes *bytes, double value, const mv_point *point, bool has_interval)
+{
+    mv_html_cell_number(bytes, value, true);
+    if (has_interval) {
+        mv_html_cell_number(bytes, point->low, false);
+        mv_html_cell_number(bytes, point->high, false);
+    }
+}
+
+void mv_html_rows(mv_html *html, const mv_rows *rows, const mv_bytes *finding)
+{
+    mv_bytes *body = &html->body;
+    bool has_interval = false;
+    for (size_t r = 0; r < rows->n_rows; r++) {
+        for (size_t p = 0; p < rows->rows[r].n_points; p++) {
+            has_interval = has_interval || isfinite(rows->rows[r].points[p].low);
+        }
+    }
+    mv_html_figure(html, finding, rows->label);
+    mv_svg_rows(body, rows);
+    mv_html_figure_data(html);
+    mv_html_table(body, rows->label,
+                  has_interval ? "row|#value|#low|#high|what" : "row|#value|what");
+    for (size_t r = 0; r < rows->n_rows; r++) {
+        for (size_t p = 0; p < rows->rows[r].n_points; p++) {
+            const mv_point *point = &rows->rows[r].points[p];
+            mv_bytes_text(body, "<tr>");
+            mv_html_cell(body, rows->rows[r].label);
+            put_point(body, point->x, point, has_interval);
+            mv_html_cell(body, point->tip);
+            mv_bytes_text(body, "</tr>\n");
+        }
+    }
+    mv_html_table_end(body);
+    mv_html_figure_end(html);
+}
+
+void mv_html_plot(mv_html *html, const mv_plot *plot, const mv_bytes *finding)
+{
+    mv_bytes *body = &html->body;
+    char headings[256];
+    bool has_interval = false;
+    for (size_t s = 0; s < plot->n_series; s++) {
+        for (size_t p = 0; p < plot->series[s].n_points; p++) {
+            has_interval = has_interval || isfinite(plot->series[s].points[p].low);
+        }
+    }
+    (void)snprintf(headings, sizeof headings, "series|#%.60s|#%.60s%s", plot->x_name, plot->y_name,
+                   has_interval ? "|#low|#high" : "");
+    mv_html_figure(html, finding, plot->label);
+    mv_svg_plot(body, plot);
+    mv_html_figure_data(html);
+    mv_html_table(body, plot->label, headings);
+    for (size_t s = 0; s < plot->n_series; s++) {
+        for (size_t p = 0; p < plot->series[s].n_points; p++) {
+            const mv_point *point = &plot->series[s].points[p];
+            mv_bytes_text(body, "<tr>");
+            mv_html_cell(body, plot->series[s].name);
+            mv_html_element(body, "td", "n", mv_si_number(point->x).text);
+            put_point(body, point->y, point, has_interval);
+            mv_bytes_text(body, "</tr>\n");
+        }
+    }
+    mv_html_table_end(body);
+    mv_html_figure_end(html);
+}
+
+void mv_html_bars(mv_html *html, const mv_bars *bars, const mv_bytes *finding)
+{
+    mv_bytes *body = &html->body;
+    mv_html_figure(html, finding, bars->label);
+    mv_svg_bars(body, bars);
+    mv_html_figure_data(html);
+    mv_html_table(body, bars->label, "bar|part|#value");
+    for (size_t b = 0; b < bars->n_bars; b++) {
+        for (size_t p = 0; p < bars->n_parts; p++) {
+            mv_bytes_text(body, "<tr>");
+            mv_html_cell(body, bars->bars[b].label);
+            mv_html_cell(body, bars->part_names[p]);
+            mv_html_cell_number(body, bars->bars[b].parts[p], true);
+            mv_bytes_text(body, "</tr>\n");
+        }
+    }
+    mv_html_table_end(body);
+    mv_html_figure_end(html);
+}

@@ -1,0 +1,81 @@
+/* html_parts.h - what the files that write the page share. */
+#ifndef MV_REPORTS_HTML_PARTS_H
+#define MV_REPORTS_HTML_PARTS_H
+
+#include "reports/html.h"
+#include "reports/parts.h"
+#include "reports/svg.h"
+
+/* ---- made from html_page.css and html_page.js by embed.py ---- */
+
+extern const char mv_html_style[], mv_html_style_hash[];
+extern const char mv_html_script[], mv_html_script_hash[];
+
+/* ---- text (html_text.c) ---- */
+
+/* Escaped for elements and for attributes in quotes. What is no character, controls what follows or
+ * turns the direction of text becomes U+FFFD. */
+void mv_html_put(mv_bytes *bytes, const char *text);
+void mv_html_put_point(mv_bytes *bytes, uint32_t code_point);
+
+/* <tag class="...">text</tag>; classes "" for none. */
+void mv_html_element(mv_bytes *bytes, const char *tag, const char *classes, const char *text);
+void mv_html_verdict(mv_bytes *bytes, mv_verdict verdict); /* a sign and a word */
+const char *mv_html_sign(mv_verdict verdict);
+void mv_html_command(mv_bytes *bytes, const char *command); /* to be copied */
+
+/* headings: "suite|#cases": '#' is for numbers. label names the table. */
+void mv_html_table(mv_bytes *bytes, const char *label, const char *headings);
+void mv_html_table_end(mv_bytes *bytes);
+void mv_html_cell(mv_bytes *bytes, const char *text);
+void mv_html_cell_number(mv_bytes *bytes, double value, bool is_known);
+void mv_html_cell_integer(mv_bytes *bytes, int64_t value); /* below 0: not known */
+
+/* ---- the page under construction (html_frame.c) ---- */
+
+typedef struct mv_html {
+    mv_bytes body, nav;
+    char prefix[16]; /* of every id: "r1" */
+    size_t n_figures;
+} mv_html;
+
+/* Sections are reached from the navigation; a section that has nothing to say is not begun. */
+void mv_html_section(mv_html *html, const char *id, const char *title);
+void mv_html_section_end(mv_html *html);
+
+/* A figure: its finding in one sentence, the chart, its numbers as a table. Between the first two
+ * goes the SVG, between the last two the table. */
+void mv_html_figure(mv_html *html, const mv_bytes *finding, const char *label);
+void mv_html_figure_data(mv_html *html);
+void mv_html_figure_end(mv_html *html);
+
+void mv_html_heat(mv_html *html, const mv_heat *heat, const mv_bytes *finding);
+void mv_html_rows(mv_html *html, const mv_rows *rows, const mv_bytes *finding);
+void mv_html_plot(mv_html *html, const mv_plot *plot, const mv_bytes *finding);
+void mv_html_bars(mv_html *html, const mv_bars *bars, const mv_bytes *finding);
+
+/* ---- sections of a verification ---- */
+
+typedef struct mv_verify_part {
+    const mv_verify_results *results, *old; /* old may be NULL */
+    const char *name, *old_name;
+} mv_verify_part;
+
+void mv_html_verify_verdict(mv_html *html, const mv_verify_results *results, const char *name);
+void mv_html_verify_failures(mv_html *html, const mv_verify_results *results);
+void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
+                            const mv_verify_results *old);
+void mv_html_verify_heat(mv_html *html, const mv_verify_results *results);
+void mv_html_verify_suites(mv_html *html, const mv_verify_results *results);
+void mv_html_verify_divergence(mv_html *html, const mv_verify_results *results);
+void mv_html_verify_self_test(mv_html *html, const mv_verify_results *results);
+void mv_html_verify_cases(mv_html *html, const mv_verify_results *results);
+
+void mv_html_environment(mv_html *html, const mv_environment *environment,
+                         const mv_environment *old);
+void mv_html_verify_method(mv_html *html);
+
+/* The results as JSON, in an element that no script can be made of. */
+void mv_html_data(mv_html *html, const mv_bytes *json, size_t n_results);
+
+#endif
