@@ -116,6 +116,10 @@ MV_MUST_CHECK mv_code mv_golden_trim(mv_golden *golden, const mv_range *position
 MV_MUST_CHECK mv_code mv_golden_match(const mv_golden *golden, const char *path,
                                       const mv_model_view *model, mv_error *error);
 
+/* sha256 of a file's bytes: of a tokenizer.model, where the tokens come from a text. */
+MV_MUST_CHECK mv_code mv_golden_hash_file(char hex[MV_SHA256_SIZE], const char *path,
+                                          mv_error *error);
+
 /* Every shipped golden of this model: *.h5 in $MISTRAL_GOLDEN_DIR (a list with ':'), else in
  * golden/data/ beside the folder of the running program (the build) and in the installation.
  * A damaged file there is an error, not left out. *paths: yours, free() each and the list. */
@@ -153,8 +157,9 @@ void mv_row_summarise_f32(mv_row_summary *summary, const mv_sketch *sketch, cons
 typedef struct mv_golden_difference {
     char path[96]; /* "/cases/0000/logits/oracle" */
     size_t n_compared, n_different;
-    double max_abs, relative; /* relative: RMSE over the root mean square of a's; NAN = not numbers */
-    char note[128];           /* what differs, where it is no number; else "" */
+    double max_abs,
+        relative;   /* relative: RMSE over the root mean square of a's; NAN = not numbers */
+    char note[128]; /* what differs, where it is no number; else "" */
 } mv_golden_difference;
 
 /* Calls each() for every dataset that is in either. Rows of the oracle are compared at the

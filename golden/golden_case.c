@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "golden/golden_private.h"
-#include "harness/tensor_file.h"
 
 void golden_case_free(mv_golden_case *one)
 {
@@ -40,6 +39,10 @@ mv_code mv_golden_new(mv_golden **golden, const mv_model_view *model, const char
     mv_golden *g = calloc(1, sizeof *g);
     if (g == NULL)
         return mv_fail(error, MV_ERR_MEMORY, "no memory for a golden");
+    char version[32];
+    (void)snprintf(version, sizeof version, "%d.%d.%d", H5_VERS_MAJOR, H5_VERS_MINOR,
+                   H5_VERS_RELEASE);
+    mv_environment_set(&g->provenance, "hdf5", version);
     g->params = model->params;
     (void)snprintf(g->model_spec, sizeof g->model_spec, "%s", model_spec);
     g->n_weights = mv_weight_count(&model->params);

@@ -286,4 +286,3 @@ bool golden_has(golden_file *file, const char *path)
 {
     return file->code == MV_OK && H5Lexists(file->id, path, H5P_DEFAULT) > 0;
 }
-

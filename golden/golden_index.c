@@ -64,8 +64,8 @@ void golden_check_entry(golden_file *file, const char *path, const void *bytes, 
     if (file->code != MV_OK || file->index.entries == NULL) /* before the index: checked later */
         return;
     (void)snprintf(wanted.path, sizeof wanted.path, "%s", path);
-    const golden_entry *entry = bsearch(&wanted, file->index.entries, file->index.n_entries,
-                                        sizeof wanted, by_path);
+    const golden_entry *entry =
+        bsearch(&wanted, file->index.entries, file->index.n_entries, sizeof wanted, by_path);
     if (entry == NULL) {
         golden_fail(file, path, "not in /index, so nobody vouches for it");
         return;
@@ -107,9 +107,7 @@ void golden_put_index(golden_file *file)
     qsort(index->entries, index->n_entries, sizeof *index->entries, by_path);
     golden_sha256(root, index->entries, index->n_entries * sizeof *index->entries);
     hid_t type = index_type();
-    const golden_dims dims = {
-        1, {index->n_entries, 1}
-    };
+    const golden_dims dims = {1, {index->n_entries, 1}};
     golden_put_dataset(file, "/index", type, dims, index->entries);
     (void)H5Tclose(type);
     golden_put_text(file, "/", "merkle_root", root);
@@ -139,8 +137,9 @@ void golden_get_index(golden_file *file, char merkle_root[MV_SHA256_SIZE])
     golden_sha256(root, index->entries, size);
     golden_get_text(file, "/", "merkle_root", merkle_root, MV_SHA256_SIZE);
     if (file->code == MV_OK && strcmp(root, merkle_root) != 0)
-        golden_fail(file, "/index", "edited: its sha256 is %.12s..., expected %.12s... (/@merkle_root)",
-                    root, merkle_root);
+        golden_fail(file, "/index",
+                    "edited: its sha256 is %.12s..., expected %.12s... (/@merkle_root)", root,
+                    merkle_root);
 }
 
 /* A dataset that this version has no name for: hashed as it lies in the file. */
@@ -169,8 +168,7 @@ static void check_unknown_attribute(golden_file *file, const char *path)
     (void)snprintf(group, sizeof group, "%s", path);
     char *key = strchr(group, '@');
     *key++ = '\0';
-    hid_t attribute =
-        H5Aopen_by_name(file->id, group, key, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t attribute = H5Aopen_by_name(file->id, group, key, H5P_DEFAULT, H5P_DEFAULT);
     hid_t type = attribute >= 0 ? H5Aget_type(attribute) : -1;
     const H5T_class_t kind = type >= 0 ? H5Tget_class(type) : H5T_NO_CLASS;
     if (type >= 0)

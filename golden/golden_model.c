@@ -10,7 +10,7 @@ void golden_describe_weight(mv_golden_weight *weight, const mv_model_view *model
     mv_weight known;
     mv_weight_describe(&known, &model->params, index);
     memset(weight, 0, sizeof *weight);
-    memcpy(weight->name, known.name, sizeof weight->name);
+    (void)snprintf(weight->name, sizeof weight->name, "%s", known.name);
     (void)snprintf(weight->dtype, sizeof weight->dtype, "%s", mv_dtype_name(tensor->dtype));
     weight->shape[0] = known.shape[0];
     weight->shape[1] = known.shape[1];
@@ -19,16 +19,16 @@ void golden_describe_weight(mv_golden_weight *weight, const mv_model_view *model
 
 /* A row of the table of params: one of the two kinds. */
 static const golden_param params_rows[] = {
-    {"dim",            offsetof(mv_params, dim),            false},
-    {"n_layers",       offsetof(mv_params, n_layers),       false},
-    {"head_dim",       offsetof(mv_params, head_dim),       false},
-    {"hidden_dim",     offsetof(mv_params, hidden_dim),     false},
-    {"n_heads",        offsetof(mv_params, n_heads),        false},
-    {"n_kv_heads",     offsetof(mv_params, n_kv_heads),     false},
-    {"vocab_size",     offsetof(mv_params, vocab_size),     false},
+    {"dim", offsetof(mv_params, dim), false},
+    {"n_layers", offsetof(mv_params, n_layers), false},
+    {"head_dim", offsetof(mv_params, head_dim), false},
+    {"hidden_dim", offsetof(mv_params, hidden_dim), false},
+    {"n_heads", offsetof(mv_params, n_heads), false},
+    {"n_kv_heads", offsetof(mv_params, n_kv_heads), false},
+    {"vocab_size", offsetof(mv_params, vocab_size), false},
     {"sliding_window", offsetof(mv_params, sliding_window), false},
-    {"norm_eps",       offsetof(mv_params, norm_eps),       true },
-    {"rope_theta",     offsetof(mv_params, rope_theta),     true },
+    {"norm_eps", offsetof(mv_params, norm_eps), true},
+    {"rope_theta", offsetof(mv_params, rope_theta), true},
 };
 
 const golden_param *golden_params(size_t *n)

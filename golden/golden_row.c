@@ -18,7 +18,7 @@
 enum { GROUPS = 4, BUCKETS = 16, SIGN = 16 };
 
 /* The stream is the FNV-1a hash of "sketch", as tensors' streams are of their names. */
-#define SKETCH_STREAM 0x83b1e72e94fa23d3u
+#define SKETCH_STREAM 0x49a8bb6aaccd2549u
 
 mv_code mv_sketch_make(mv_sketch *sketch, size_t vocab_size, uint64_t seed, mv_error *error)
 {
@@ -88,7 +88,8 @@ static void insert_top(row_state *state, double value, int32_t id)
 static void add_to_top(row_state *state, const double *x, size_t n, size_t first)
 {
     for (size_t i = 0; i < n; i++) {
-        if (state->n_top < state->most_top || x[i] > state->summary->top_values[state->most_top - 1])
+        if (state->n_top < state->most_top ||
+            x[i] > state->summary->top_values[state->most_top - 1])
             insert_top(state, x[i], (int32_t)(first + i));
     }
 }

@@ -5,6 +5,7 @@
  * before HDF5 sees it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,14 +29,14 @@ void golden_sha256(char hex[MV_SHA256_SIZE], const void *bytes, size_t size)
     write_hex(hex, digest);
 }
 
-/* Of everything behind the seal. *size_bytes: how much that is. */
-static mv_code digest_rest(int fd, const char *path, char hex[MV_SHA256_SIZE], uint64_t *size_bytes,
-                           mv_error *error)
+/* Of everything from first on. *size_bytes: how much that is. */
+static mv_code digest_from(int fd, const char *path, uint64_t first, char hex[MV_SHA256_SIZE],
+                           uint64_t *size_bytes, mv_error *error)
 {
     unsigned char block[1 << 16], digest[32];
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool good = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
-    uint64_t at = GOLDEN_SEAL_SIZE;
+    uint64_t at = first;
     ssize_t n = 0;
     while (good && (n = pread(fd, block, sizeof block, (off_t)at)) > 0) {
         good = EVP_DigestUpdate(context, block, (size_t)n) == 1;
@@ -48,7 +49,7 @@ static mv_code digest_rest(int fd, const char *path, char hex[MV_SHA256_SIZE], u
     if (!good)
         return mv_fail(error, MV_ERR_MEMORY, "%s: libcrypto cannot compute a sha256", path);
     write_hex(hex, digest);
-    *size_bytes = at - GOLDEN_SEAL_SIZE;
+    *size_bytes = at - first;
     return MV_OK;
 }
 
@@ -63,7 +64,7 @@ mv_code golden_seal_write(int fd, const char *path, mv_error *error)
 {
     char hex[MV_SHA256_SIZE], seal[GOLDEN_SEAL_SIZE];
     uint64_t size_bytes;
-    mv_code code = digest_rest(fd, path, hex, &size_bytes, error);
+    mv_code code = digest_from(fd, path, GOLDEN_SEAL_SIZE, hex, &size_bytes, error);
     if (code != MV_OK)
         return code;
     make_seal(seal, hex, size_bytes);
@@ -102,7 +103,7 @@ mv_code golden_seal_check(int fd, const char *path, uint64_t *size_bytes, bool *
     if (n < (ssize_t)sizeof seal)
         return mv_fail(error, MV_ERR_FORMAT, "%s: truncated: %zd bytes, less than the seal of %d",
                        path, n, GOLDEN_SEAL_SIZE);
-    mv_code code = digest_rest(fd, path, hex, &rest, error);
+    mv_code code = digest_from(fd, path, GOLDEN_SEAL_SIZE, hex, &rest, error);
     if (code != MV_OK)
         return code;
     *size_bytes = rest + GOLDEN_SEAL_SIZE;
@@ -112,12 +113,23 @@ mv_code golden_seal_check(int fd, const char *path, uint64_t *size_bytes, bool *
     seal[sizeof seal - 1] = '\0';
     const char *line = strstr(seal, "\nbytes ");
     if (line != NULL && sscanf(line, "\nbytes %llu", &promised) == 1 && promised != rest)
-        return mv_fail(error, MV_ERR_FORMAT,
-                       "%s: %s: %llu bytes behind the seal, expected %llu; fetch or record it again",
-                       path, rest < promised ? "truncated" : "changed", (unsigned long long)rest,
-                       promised);
+        return mv_fail(
+            error, MV_ERR_FORMAT,
+            "%s: %s: %llu bytes behind the seal, expected %llu; fetch or record it again", path,
+            rest < promised ? "truncated" : "changed", (unsigned long long)rest, promised);
     *damaged = true;
     return mv_fail(error, MV_ERR_FORMAT,
                    "%s: damaged: its sha256 is not the one in its seal; fetch or record it again",
                    path);
+}
+
+mv_code mv_golden_hash_file(char hex[MV_SHA256_SIZE], const char *path, mv_error *error)
+{
+    uint64_t size_bytes;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return mv_fail(error, MV_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    mv_code code = digest_from(fd, path, 0, hex, &size_bytes, error);
+    (void)close(fd);
+    return code;
 }

@@ -136,6 +136,14 @@ mv_code mv_error_profile_add(mv_error_profile *profile, const double *oracle, co
     return MV_OK;
 }
 
+mv_code mv_error_profile_add_empty(mv_error_profile *profile, mv_error *error)
+{
+    mv_code code = reserve(profile, 1, error);
+    if (code == MV_OK)
+        profile->rows[profile->n_rows++] = (mv_row_error){.kl = NAN};
+    return code;
+}
+
 mv_code mv_error_profile_append(mv_error_profile *profile, const mv_error_profile *from,
                                 size_t first, size_t n_rows, mv_error *error)
 {
@@ -248,7 +256,7 @@ mv_code mv_metrics_from_profiles(mv_metrics *metrics, const mv_error_profile *re
 
     const yardstick y = make_yardstick(reference);
     const totals t = sum_rows(test);
-    metrics->nmse = t.n_non_finite > 0      ? INFINITY
+    metrics->nmse = t.n_non_finite > 0    ? INFINITY
                     : t.oracle_square > 0 ? t.square / t.oracle_square
                                           : NAN;
     metrics->max_abs = t.n_non_finite > 0 ? INFINITY : t.max_abs;

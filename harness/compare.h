@@ -67,6 +67,9 @@ MV_MUST_CHECK mv_code mv_error_profile_add(mv_error_profile *profile, const doub
                                            const float *test, size_t n_rows, bool with_kl,
                                            mv_error *error);
 
+/* A row about which nothing is known, to keep the numbering. */
+MV_MUST_CHECK mv_code mv_error_profile_add_empty(mv_error_profile *profile, mv_error *error);
+
 /* Appends n_rows of from's rows, but not its worst. Both have the same number of columns. */
 MV_MUST_CHECK mv_code mv_error_profile_append(mv_error_profile *profile,
                                               const mv_error_profile *from, size_t first,

@@ -119,9 +119,9 @@ static mv_code write_index(const conversion *c, size_t n_shards, mv_error *error
     FILE *file = path != NULL ? fopen(path, "wxe") : NULL;
     mv_code code = MV_OK;
     if (file == NULL) {
-        code = path == NULL ? no_memory(error)
-                            : mv_fail(error, MV_ERR_IO, "%s: cannot be created: %s", path,
-                                      strerror(errno));
+        code = path == NULL
+                   ? no_memory(error)
+                   : mv_fail(error, MV_ERR_IO, "%s: cannot be created: %s", path, strerror(errno));
         free(path);
         return code;
     }
@@ -178,9 +178,9 @@ static mv_code write_params(const conversion *c, mv_error *error)
     char *path = path_in(c->folder.path, hf ? "config.json" : "params.json");
     if (path == NULL)
         return no_memory(error);
-    mv_code code = hf ? mv_params_write_config(&c->view->params, is_tied(c->view), usual_dtype(c),
-                                               path, error)
-                      : mv_params_write(&c->view->params, path, error);
+    mv_code code =
+        hf ? mv_params_write_config(&c->view->params, is_tied(c->view), usual_dtype(c), path, error)
+           : mv_params_write(&c->view->params, path, error);
     free(path);
     return code;
 }

@@ -7,6 +7,7 @@
 #include "harness/checkpoint.h"
 #include "harness/synthetic.h"
 #include "harness/tensor_file.h"
+#include "harness/tiny.h"
 #include "harness/weights.h"
 
 struct mv_model {
@@ -18,11 +19,18 @@ struct mv_model {
 mv_code mv_model_open(mv_model **model, const char *spec, mv_error *error)
 {
     mv_model *opened = calloc(1, sizeof *opened);
+    char *tiny = NULL;
     mv_code code = MV_OK;
     if (opened == NULL || (opened->spec = strdup(spec)) == NULL) {
         code = mv_fail(error, MV_ERR_MEMORY, "model %s: no memory to open it", spec);
     } else if (mv_synthetic_is_spec(spec)) {
         code = mv_synthetic_open(&opened->synthetic, spec, error);
+    } else if (mv_tiny_is_spec(spec)) {
+        code = mv_tiny_find(&tiny, error);
+        if (code == MV_OK) {
+            code = mv_checkpoint_open(&opened->checkpoint, tiny, error);
+        }
+        free(tiny);
     } else {
         code = mv_checkpoint_open(&opened->checkpoint, spec, error);
     }

@@ -8,7 +8,8 @@
  *
  * SPEC: a folder in Mistral's layout (params.json, and consolidated.safetensors or
  * consolidated.00.pth) or in Hugging Face's (config.json, and model.safetensors or shards with
- * model.safetensors.index.json), or synthetic:NAME[,key=value...]. Every tensor's shape is checked
+ * model.safetensors.index.json), or tiny (the small trained model that comes with the program), or
+ * synthetic:NAME[,key=value...]. Every tensor's shape is checked
  * against the params. Mapped where the format allows; q and k of Hugging Face's layout are copied,
  * because their rows are put back into interleaved order.
  */

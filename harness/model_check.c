@@ -187,8 +187,8 @@ static mv_code judge_repeats(mv_findings *f, const mv_model_view *view, digest *
     return code;
 }
 
-static mv_code check_weights(mv_findings *f, const mv_model_view *view,
-                             const mv_write_watch *watch, mv_error *error)
+static mv_code check_weights(mv_findings *f, const mv_model_view *view, const mv_write_watch *watch,
+                             mv_error *error)
 {
     const size_t n = mv_weight_count(&view->params);
     uint64_t sizes[3] = {0};
@@ -211,11 +211,10 @@ static mv_code check_weights(mv_findings *f, const mv_model_view *view,
     if (code == MV_OK)
         code = judge_repeats(f, view, digests, n_digests, error);
     if (code == MV_OK && sizes[0] < n && sizes[1] < n && sizes[2] < n)
-        code = find(f, MV_FINDING_NOTE, error,
-                    "tensors of several dtypes: %llu f32, %llu f16, %llu bf16",
-                    (unsigned long long)sizes[MV_DTYPE_F32],
-                    (unsigned long long)sizes[MV_DTYPE_F16],
-                    (unsigned long long)sizes[MV_DTYPE_BF16]);
+        code = find(
+            f, MV_FINDING_NOTE, error, "tensors of several dtypes: %llu f32, %llu f16, %llu bf16",
+            (unsigned long long)sizes[MV_DTYPE_F32], (unsigned long long)sizes[MV_DTYPE_F16],
+            (unsigned long long)sizes[MV_DTYPE_BF16]);
     free(digests);
     return code;
 }

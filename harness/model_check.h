@@ -1,8 +1,8 @@
 /* model_check.h - all that can be known about a model without running it.
  *
  * Shapes are already checked when a model opens. Here: every number of every tensor (NaN, infinity,
- * all alike, too large for float16), tensors that share or repeat their bytes, the tokenizer against
- * vocab_size, and window and theta against the published releases.
+ * all alike, too large for float16), tensors that share or repeat their bytes, the tokenizer
+ * against vocab_size, and window and theta against the published releases.
  */
 #ifndef MV_HARNESS_MODEL_CHECK_H
 #define MV_HARNESS_MODEL_CHECK_H

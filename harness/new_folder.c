@@ -24,8 +24,7 @@ static mv_code check_free(const char *name, mv_error *error)
 {
     struct stat status;
     if (lstat(name, &status) != 0)
-        return errno == ENOENT ? MV_OK
-                               : mv_fail(error, MV_ERR_IO, "%s: %s", name, strerror(errno));
+        return errno == ENOENT ? MV_OK : mv_fail(error, MV_ERR_IO, "%s: %s", name, strerror(errno));
     if (S_ISDIR(status.st_mode) && is_empty(name))
         return MV_OK;
     return mv_fail(error, MV_ERR_ARGUMENT,
@@ -120,4 +119,3 @@ mv_code mv_new_folder_copy(const char *from, const char *to, mv_error *error)
         code = mv_fail(error, MV_ERR_IO, "%s: cannot be written: %s", to, strerror(errno));
     return code;
 }
-

@@ -11,8 +11,8 @@
 #include "backends/mistral_backend.h"
 
 typedef struct mv_out_tensor {
-    const char *name;       /* in the file; borrowed */
-    const mv_tensor *from;  /* borrowed; from->name does not count */
+    const char *name;        /* in the file; borrowed */
+    const mv_tensor *from;   /* borrowed; from->name does not count */
     uint32_t n_halved_heads; /* > 0: the rows of so many heads, from (head_dim / 2, 2) as Mistral
                                 has them to (2, head_dim / 2) as Hugging Face has them */
 } mv_out_tensor;

@@ -3,6 +3,8 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -156,14 +158,16 @@ static uint64_t (*widest_sum(void))(const void *data, size_t size)
 
 /* ---- trials ---- */
 
+enum { WAIT, GO, ABANDON };
+
 /* One thread's part of a trial: repeats its piece of work until the time is over. */
 typedef struct worker {
     const arithmetic *work; /* or, if NULL, reads: */
     uint64_t (*sum)(const void *data, size_t size);
     const char *data;
     size_t size;
-    pthread_barrier_t *start;
-    double rate; /* flops or bytes a second */
+    atomic_int *signal; /* NULL: go at once */
+    double rate;        /* flops or bytes a second */
     uint64_t sink;
 } worker;
 
@@ -193,51 +197,53 @@ static double repeat(worker *w)
 static void *run_worker(void *arg)
 {
     worker *w = arg;
-    if (w->start != NULL)
-        (void)pthread_barrier_wait(w->start);
-    w->rate = repeat(w);
+    int signal = w->signal != NULL ? WAIT : GO;
+    while (signal == WAIT) {
+        (void)sched_yield();
+        signal = atomic_load(w->signal);
+    }
+    if (signal == GO)
+        w->rate = repeat(w);
     return NULL;
 }
 
-/* Sum of the rates of n threads that work at the same time; the largest of some trials. A thread
- * that cannot be started leaves 0: the probe says "not known" and not "slow". */
+/* Sum of the rates of n threads that work at the same time. NAN if they cannot all be started: the
+ * probe then says "not known" and not "slow". */
+static double one_trial(worker *workers, size_t n)
+{
+    pthread_t threads[MAX_THREADS];
+    atomic_int signal = WAIT;
+    size_t n_started = 1;
+    double sum = 0;
+    for (size_t i = 1; i < n; i++)
+        workers[i].signal = &signal;
+    while (n_started < n &&
+           pthread_create(&threads[n_started], NULL, run_worker, &workers[n_started]) == 0)
+        n_started++;
+    atomic_store(&signal, n_started == n ? GO : ABANDON);
+    if (n_started == n)
+        (void)run_worker(&workers[0]);
+    for (size_t i = 1; i < n_started; i++)
+        (void)pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < n; i++)
+        sum += workers[i].rate;
+    return n_started == n ? sum : NAN;
+}
+
+/* The largest of some trials. */
 static double best_rate(int64_t n_threads, const arithmetic *work, const char *data, size_t size)
 {
     worker workers[MAX_THREADS];
-    pthread_t threads[MAX_THREADS];
-    double best = 0;
-    const size_t n = n_threads < 1 ? 1 : n_threads > MAX_THREADS ? MAX_THREADS : (size_t)n_threads;
+    double best = NAN;
+    const size_t n = n_threads > MAX_THREADS ? MAX_THREADS : (size_t)n_threads;
     const size_t part = size / n / 256 * 256;
     for (int trial = 0; trial < N_TRIALS; trial++) {
-        pthread_barrier_t start;
-        size_t n_started = 1;
-        double sum = 0;
-        if (n > 1 && pthread_barrier_init(&start, NULL, (unsigned)n) != 0)
-            return NAN;
         for (size_t i = 0; i < n; i++)
             workers[i] = (worker){.work = work,
                                   .sum = widest_sum(),
                                   .data = data != NULL ? data + i * part : NULL,
-                                  .size = part,
-                                  .start = n > 1 ? &start : NULL};
-        for (; n_started < n; n_started++)
-            if (pthread_create(&threads[n_started], NULL, run_worker, &workers[n_started]) != 0)
-                break;
-        if (n_started < n) { /* nobody may wait for threads that do not come */
-            for (size_t i = 1; i < n_started; i++) {
-                (void)pthread_cancel(threads[i]);
-                (void)pthread_join(threads[i], NULL);
-            }
-            return NAN;
-        }
-        (void)run_worker(&workers[0]);
-        for (size_t i = 1; i < n; i++)
-            (void)pthread_join(threads[i], NULL);
-        for (size_t i = 0; i < n; i++)
-            sum += workers[i].rate;
-        best = sum > best ? sum : best;
-        if (n > 1)
-            (void)pthread_barrier_destroy(&start);
+                                  .size = part};
+        best = fmax(one_trial(workers, n), best); /* fmax() passes over a NAN */
     }
     return best;
 }
@@ -270,6 +276,9 @@ mv_code mv_probe_ceilings(mv_ceilings *ceilings, int64_t n_threads, mv_error *er
 {
     mv_ceilings found = {.threads = n_threads, .flops_per_s = NAN, .bf16_flops_per_s = NAN};
     const arithmetic fma = widest_fma(), bf16 = widest_bf16();
+    if (n_threads < 1)
+        return mv_fail(error, MV_ERR_ARGUMENT, "ceilings of %lld threads, expected at least 1",
+                       (long long)n_threads);
     found.flops_per_s = best_rate(n_threads, &fma, NULL, 0);
     if (bf16.loop != NULL)
         found.bf16_flops_per_s = best_rate(n_threads, &bf16, NULL, 0);

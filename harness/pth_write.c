@@ -16,6 +16,12 @@ static void put(FILE *out, const void *bytes, size_t size)
     (void)fwrite(bytes, 1, size, out);
 }
 
+/* Opcodes, and texts that end in a newline. None of them is 0. */
+static void put_ops(FILE *out, const char *ops)
+{
+    put(out, ops, strlen(ops));
+}
+
 static void put_u32(FILE *out, uint64_t value)
 {
     for (int i = 0; i < 4; i++)
@@ -37,7 +43,7 @@ static void put_integer(FILE *out, uint64_t value)
         put_u32(out, value);
         return;
     }
-    put(out, "\x8a\x09", 2); /* nine bytes: the ninth keeps it positive */
+    put_ops(out, "\x8a\x09"); /* nine bytes: the ninth keeps it positive */
     put_u32(out, value);
     put_u32(out, value >> 32);
     fputc(0, out);
@@ -59,23 +65,24 @@ static void put_tensor(FILE *out, const mv_out_tensor *tensor, size_t key)
     char digits[24];
     (void)snprintf(digits, sizeof digits, "%zu", key);
     put_text(out, tensor->name);
-    put(out, "ctorch._utils\n_rebuild_tensor_v2\n((", 36);
+    put_ops(out, "ctorch._utils\n_rebuild_tensor_v2\n((");
     put_text(out, "storage");
-    put(out, global, strlen(global));
+    put_ops(out, global);
     put_text(out, digits);
     put_text(out, "cpu");
     put_integer(out, t->shape[0] * n_columns);
-    put(out, "tQ", 2); /* TUPLE, BINPERSID */
+    put_ops(out, "tQ"); /* TUPLE, BINPERSID */
     put_integer(out, 0);
     put_integer(out, t->shape[0]);
     if (t->n_dims == 2)
         put_integer(out, n_columns);
-    put(out, tuple, 1);
+    put_ops(out, tuple);
     if (t->n_dims == 2)
         put_integer(out, n_columns);
     put_integer(out, 1);
-    put(out, tuple, 1);
-    put(out, "\x89" "ccollections\nOrderedDict\n)RtR", 30);
+    put_ops(out, tuple);
+    put_ops(out, "\x89"); /* requires_grad: False */
+    put_ops(out, "ccollections\nOrderedDict\n)RtR");
 }
 
 /* *bytes: yours, free(). */
@@ -85,10 +92,10 @@ static mv_code make_pickle(char **bytes, size_t *size, const mv_out_tensor *tens
     *bytes = NULL;
     FILE *out = open_memstream(bytes, size);
     if (out != NULL) {
-        put(out, "\x80\x02}(", 4); /* PROTO 2, EMPTY_DICT, MARK */
+        put_ops(out, "\x80\x02}("); /* PROTO 2, EMPTY_DICT, MARK */
         for (size_t i = 0; i < n_tensors; i++)
             put_tensor(out, &tensors[i], i);
-        put(out, "u.", 2); /* SETITEMS, STOP */
+        put_ops(out, "u."); /* SETITEMS, STOP */
     }
     if (out == NULL || fclose(out) != 0) {
         free(*bytes);

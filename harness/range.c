@@ -176,7 +176,7 @@ mv_code mv_range_parse(mv_range *range, const char *text, const char *option,
     }
 }
 
-bool mv_range_parse_whole(uint64_t *value, const char *text)
+bool mv_range_parse_whole(uint64_t *whole, const char *text)
 {
     uint64_t number = 0;
     for (const char *at = text; *at != '\0'; at++) {
@@ -186,6 +186,6 @@ bool mv_range_parse_whole(uint64_t *value, const char *text)
     }
     if (*text == '\0')
         return false;
-    *value = number;
+    *whole = number;
     return true;
 }

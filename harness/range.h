@@ -35,7 +35,7 @@ MV_MUST_CHECK mv_code mv_range_parse(mv_range *range, const char *text, const ch
 void mv_range_add(mv_range *range, int64_t value, int64_t least, int64_t most);
 
 /* The whole text is decimal digits of a number that 64 bits hold, as a seed has to be. False: not,
- * and *value is as it was. */
-bool mv_range_parse_whole(uint64_t *value, const char *text);
+ * and *whole is as it was. */
+bool mv_range_parse_whole(uint64_t *whole, const char *text);
 
 #endif

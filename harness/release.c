@@ -14,11 +14,11 @@ static const mv_release releases[] = {
     {"Mistral-7B v0.2",
      "Instruct v0.2",
      "no window, theta 1e6, 32000 pieces",
-     {SHAPES, .vocab_size = 32000, .sliding_window = 0, .rope_theta = 1e6}   },
+     {SHAPES, .vocab_size = 32000, .sliding_window = 0, .rope_theta = 1e6}},
     {"Mistral-7B v0.3",
      "Instruct v0.3",
      "no window, theta 1e6, 32768 pieces",
-     {SHAPES, .vocab_size = 32768, .sliding_window = 0, .rope_theta = 1e6}   },
+     {SHAPES, .vocab_size = 32768, .sliding_window = 0, .rope_theta = 1e6}},
 };
 enum { N_RELEASES = sizeof releases / sizeof *releases };
 

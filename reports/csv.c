@@ -14,7 +14,7 @@ static const char header_after[] =
     "divergence_layer,divergence_op,divergence_position,elapsed_ns,reproduce\r\n";
 
 /* A row is a comma before every cell but the first. */
-static void put_text(mv_bytes *bytes, bool is_first, const char *text)
+void mv_csv_text(mv_bytes *bytes, bool is_first, const char *text)
 {
     bool is_quoted = strpbrk(text, ",\"\r\n") != NULL;
     mv_bytes_text(bytes, is_first ? "" : ",");
@@ -62,17 +62,17 @@ static void put_header(mv_bytes *bytes)
 
 static void put_case(mv_bytes *bytes, const mv_case_result *one)
 {
-    put_text(bytes, true, one->suite);
-    put_text(bytes, false, one->name);
-    put_text(bytes, false, one->backend);
-    put_text(bytes, false, mv_compute_word(one->compute));
+    mv_csv_text(bytes, true, one->suite);
+    mv_csv_text(bytes, false, one->name);
+    mv_csv_text(bytes, false, one->backend);
+    mv_csv_text(bytes, false, mv_compute_word(one->compute));
     put_integer(bytes, one->window);
     put_integer(bytes, one->chunk);
-    put_text(bytes, false, one->schedule);
+    mv_csv_text(bytes, false, one->schedule);
     put_integer(bytes, one->length);
     mv_bytes_print(bytes, ",%" PRIu64, one->seed);
-    put_text(bytes, false, mv_verdict_name(one->verdict));
-    put_text(bytes, false, mv_case_reason(one));
+    mv_csv_text(bytes, false, mv_verdict_name(one->verdict));
+    mv_csv_text(bytes, false, mv_case_reason(one));
     put_integer(bytes, one->n_positions);
     put_integer(bytes, one->n_beyond_window);
     for (size_t i = 0; i < MV_N_METRICS; i++) {
@@ -90,10 +90,10 @@ static void put_case(mv_bytes *bytes, const mv_case_result *one)
     put_number(bytes, one->worst.expected, one->worst.position >= 0);
     put_number(bytes, one->worst.actual, one->worst.position >= 0);
     put_integer(bytes, one->divergence_layer);
-    put_text(bytes, false, one->divergence_op);
+    mv_csv_text(bytes, false, one->divergence_op);
     put_integer(bytes, one->divergence_position);
     put_integer(bytes, one->elapsed_ns);
-    put_text(bytes, false, one->reproduce);
+    mv_csv_text(bytes, false, one->reproduce);
     mv_bytes_text(bytes, "\r\n");
 }
 

@@ -9,11 +9,12 @@
 
 #include "reports/report.h"
 
-/* One results file. All borrowed. */
+/* One results file: a verification, or times. All borrowed. The old ones, to compare with, may be
+ * NULL. */
 typedef struct mv_page_part {
-    const char *name;                    /* of the file; "" if there is none */
-    const mv_verify_results *verify;     /* or NULL */
-    const mv_verify_results *verify_old; /* to compare with, or NULL */
+    const char *name; /* of the file; "" if there is none */
+    const mv_verify_results *verify, *verify_old;
+    const mv_bench_results *bench, *bench_old;
 } mv_page_part;
 
 void mv_html_write_page(mv_bytes *bytes, const mv_page_part *parts, size_t n_parts);

@@ -1,5 +1,5 @@
-/* html_failures.c - what needs a person, each with the command that shows it again; and what changed
- * since an older run. */
+/* html_failures.c - what needs a person, each with the command that shows it again; and what
+ * changed since an older run. */
 #include "reports/html_parts.h"
 
 #include <inttypes.h>

@@ -36,17 +36,12 @@ void mv_html_heat(mv_html *html, const mv_heat *heat, const mv_bytes *finding)
     mv_html_figure(html, finding, heat->label);
     mv_svg_heat(body, heat);
     mv_html_figure_data(html);
-    mv_html_table(body, heat->label, "");
-    /* The heading row is not a fixed one: it is written anew, over the empty one above. */
-    mv_bytes_text(body, "<tr><th scope=\"col\">");
-    mv_html_put(body, heat->row_name);
-    mv_bytes_text(body, "</th>");
+    mv_html_table_begin(body, heat->label);
+    mv_html_heading(body, heat->row_name, false);
     for (size_t c = 0; c < heat->n_columns; c++) {
-        mv_bytes_text(body, "<th scope=\"col\" class=\"n\">");
-        mv_html_put(body, heat->columns[c].text);
-        mv_bytes_text(body, "</th>");
+        mv_html_heading(body, heat->columns[c].text, true);
     }
-    mv_bytes_text(body, "</tr>\n");
+    mv_html_table_body(body);
     for (size_t r = 0; r < heat->n_rows; r++) {
         mv_bytes_text(body, "<tr><th scope=\"row\">");
         mv_html_put(body, heat->rows[r].text);

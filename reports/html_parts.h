@@ -27,6 +27,12 @@ void mv_html_command(mv_bytes *bytes, const char *command); /* to be copied */
 /* headings: "suite|#cases": '#' is for numbers. label names the table. */
 void mv_html_table(mv_bytes *bytes, const char *label, const char *headings);
 void mv_html_table_end(mv_bytes *bytes);
+
+/* The same in steps, where the headings are not known beforehand. */
+void mv_html_table_begin(mv_bytes *bytes, const char *label);
+void mv_html_heading(mv_bytes *bytes, const char *text, bool is_number);
+void mv_html_table_body(mv_bytes *bytes);
+
 void mv_html_cell(mv_bytes *bytes, const char *text);
 void mv_html_cell_number(mv_bytes *bytes, double value, bool is_known);
 void mv_html_cell_integer(mv_bytes *bytes, int64_t value); /* below 0: not known */
@@ -35,7 +41,7 @@ void mv_html_cell_integer(mv_bytes *bytes, int64_t value); /* below 0: not known
 
 typedef struct mv_html {
     mv_bytes body, nav;
-    char prefix[16]; /* of every id: "r1" */
+    char prefix[24]; /* of every id: "r1" */
     size_t n_figures;
 } mv_html;
 
@@ -54,12 +60,17 @@ void mv_html_rows(mv_html *html, const mv_rows *rows, const mv_bytes *finding);
 void mv_html_plot(mv_html *html, const mv_plot *plot, const mv_bytes *finding);
 void mv_html_bars(mv_html *html, const mv_bars *bars, const mv_bytes *finding);
 
-/* ---- sections of a verification ---- */
+/* ---- pieces of a verdict (html_verdict.c) ---- */
 
-typedef struct mv_verify_part {
-    const mv_verify_results *results, *old; /* old may be NULL */
-    const char *name, *old_name;
-} mv_verify_part;
+void mv_html_verdict_begin(mv_html *html, const char *classes, const char *sign,
+                           const char *headline);
+void mv_html_tile(mv_bytes *bytes, const char *classes, size_t value, const char *what);
+void mv_html_fact(mv_bytes *bytes, const char *name, const char *value); /* not if empty */
+void mv_html_facts_model(mv_bytes *bytes, const char *spec, const mv_params *params);
+void mv_html_facts_origin(mv_bytes *bytes, const mv_environment *where, const char *tool,
+                          const char *version, const char *commit, const char *sha256);
+
+/* ---- sections of a verification ---- */
 
 void mv_html_verify_verdict(mv_html *html, const mv_verify_results *results, const char *name);
 void mv_html_verify_failures(mv_html *html, const mv_verify_results *results);
@@ -74,6 +85,20 @@ void mv_html_verify_cases(mv_html *html, const mv_verify_results *results);
 void mv_html_environment(mv_html *html, const mv_environment *environment,
                          const mv_environment *old);
 void mv_html_verify_method(mv_html *html);
+
+/* ---- sections of times ---- */
+
+void mv_html_bench_verdict(mv_html *html, const mv_bench_results *results, const char *name);
+void mv_html_bench_gate(mv_html *html, const mv_bench_results *results);
+void mv_html_bench_changes(mv_html *html, const mv_bench_results *results,
+                           const mv_bench_results *old);
+void mv_html_bench_claims(mv_html *html, const mv_bench_results *results);
+void mv_html_bench_speed(mv_html *html, const mv_bench_results *results);
+void mv_html_bench_memory(mv_html *html, const mv_bench_results *results);
+void mv_html_bench_roofline(mv_html *html, const mv_bench_results *results);
+void mv_html_bench_spread(mv_html *html, const mv_bench_results *results);
+void mv_html_bench_runs(mv_html *html, const mv_bench_results *results);
+void mv_html_bench_method(mv_html *html);
 
 /* The results as JSON, in an element that no script can be made of. */
 void mv_html_data(mv_html *html, const mv_bytes *json, size_t n_results);

@@ -85,23 +85,38 @@ void mv_html_command(mv_bytes *bytes, const char *command)
 
 /* ---- tables ---- */
 
-void mv_html_table(mv_bytes *bytes, const char *label, const char *headings)
+void mv_html_table_begin(mv_bytes *bytes, const char *label)
 {
-    char word[64];
     mv_bytes_text(bytes, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"");
     mv_html_put(bytes, label);
     mv_bytes_text(bytes, "\"><table><thead><tr>");
+}
+
+void mv_html_heading(mv_bytes *bytes, const char *text, bool is_number)
+{
+    mv_bytes_text(bytes, is_number ? "<th scope=\"col\" class=\"n\">" : "<th scope=\"col\">");
+    mv_html_put(bytes, text);
+    mv_bytes_text(bytes, "</th>");
+}
+
+void mv_html_table_body(mv_bytes *bytes)
+{
+    mv_bytes_text(bytes, "</tr></thead><tbody>\n");
+}
+
+void mv_html_table(mv_bytes *bytes, const char *label, const char *headings)
+{
+    char word[96];
+    mv_html_table_begin(bytes, label);
     while (*headings != '\0') {
         bool is_number = *headings == '#';
         headings += is_number ? 1 : 0;
         size_t size = strcspn(headings, "|");
         (void)snprintf(word, sizeof word, "%.*s", (int)size, headings);
-        mv_bytes_text(bytes, is_number ? "<th scope=\"col\" class=\"n\">" : "<th scope=\"col\">");
-        mv_html_put(bytes, word);
-        mv_bytes_text(bytes, "</th>");
+        mv_html_heading(bytes, word, is_number);
         headings += size + (headings[size] == '|' ? 1 : 0);
     }
-    mv_bytes_text(bytes, "</tr></thead><tbody>\n");
+    mv_html_table_body(bytes);
 }
 
 void mv_html_table_end(mv_bytes *bytes)

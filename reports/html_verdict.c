@@ -22,28 +22,28 @@ static const char *headline(mv_verdict verdict)
     }
 }
 
-static void put_tile(mv_bytes *bytes, const char *classes, size_t value, const char *what)
+void mv_html_tile(mv_bytes *bytes, const char *classes, size_t value, const char *what)
 {
-    mv_bytes_print(bytes, "<li class=\"tile %s\"><b>%zu</b> %s</li>\n", value > 0 ? classes : "none",
-                   value, what);
+    mv_bytes_print(bytes, "<li class=\"tile %s\"><b>%zu</b> %s</li>\n",
+                   value > 0 ? classes : "none", value, what);
 }
 
 static void put_tiles(mv_bytes *bytes, const mv_verify_results *results)
 {
     mv_summary summary = mv_verify_results_summarise(results);
     mv_bytes_text(bytes, "<ul class=\"tiles\">\n");
-    put_tile(bytes, "all", results->n_cases, results->n_cases == 1 ? "case" : "cases");
-    put_tile(bytes, "pass", summary.n_passed, "passed");
-    put_tile(bytes, "fail", summary.n_failed, "failed");
-    put_tile(bytes, "error", summary.n_errors, summary.n_errors == 1 ? "error" : "errors");
-    put_tile(bytes, "vacuous", summary.n_vacuous, "vacuous");
-    put_tile(bytes, "skip", summary.n_skipped, "skipped");
+    mv_html_tile(bytes, "all", results->n_cases, results->n_cases == 1 ? "case" : "cases");
+    mv_html_tile(bytes, "pass", summary.n_passed, "passed");
+    mv_html_tile(bytes, "fail", summary.n_failed, "failed");
+    mv_html_tile(bytes, "error", summary.n_errors, summary.n_errors == 1 ? "error" : "errors");
+    mv_html_tile(bytes, "vacuous", summary.n_vacuous, "vacuous");
+    mv_html_tile(bytes, "skip", summary.n_skipped, "skipped");
     mv_bytes_text(bytes, "</ul>\n");
 }
 
 /* ---- facts ---- */
 
-static void put_fact(mv_bytes *bytes, const char *name, const char *value)
+void mv_html_fact(mv_bytes *bytes, const char *name, const char *value)
 {
     if (value != NULL && value[0] != '\0') {
         mv_bytes_text(bytes, "<div>");
@@ -73,37 +73,48 @@ static void put_backends(mv_bytes *bytes, const mv_verify_results *results)
     mv_bytes_text(bytes, "</dd></div>\n");
 }
 
-static void put_facts(mv_bytes *bytes, const mv_verify_results *results)
+void mv_html_facts_model(mv_bytes *bytes, const char *spec, const mv_params *p)
 {
-    const mv_params *p = &results->params;
-    const mv_environment *where = &results->environment;
-    char text[512];
-    mv_bytes_text(bytes, "<dl class=\"facts\">\n");
-    put_fact(bytes, "Model", results->model_spec);
+    char text[256];
+    mv_html_fact(bytes, "Model", spec);
     if (p->dim > 0) {
         (void)snprintf(text, sizeof text,
-                       "%" PRIu32 " layers of %" PRIu32 ", %" PRIu32 " heads on %" PRIu32
-                       " of keys, vocabulary %" PRIu32 ", window %" PRIu32,
+                       "%" PRIu32 " layers of %" PRIu32 ", %" PRIu32 " query heads, %" PRIu32
+                       " key heads, vocabulary %" PRIu32 ", window %" PRIu32,
                        p->n_layers, p->dim, p->n_heads, p->n_kv_heads, p->vocab_size,
                        p->sliding_window);
-        put_fact(bytes, "Shape", text);
+        mv_html_fact(bytes, "Shape", text);
     }
-    if (results->n_cases > 0) {
-        put_backends(bytes, results);
-    }
+}
+
+void mv_html_facts_origin(mv_bytes *bytes, const mv_environment *where, const char *tool,
+                          const char *version, const char *commit, const char *sha256)
+{
+    char text[512];
     const char *cpu = mv_environment_get(where, "cpu_model");
     const char *cores = mv_environment_get(where, "cores");
     if (cpu != NULL) {
         (void)snprintf(text, sizeof text, "%s%s%s%s", cpu, cores != NULL ? ", " : "",
                        cores != NULL ? cores : "", cores != NULL ? " cores" : "");
-        put_fact(bytes, "Machine", text);
+        mv_html_fact(bytes, "Machine", text);
     }
-    (void)snprintf(text, sizeof text, "mistral-verify %s, commit %s", results->tool_version,
-                   results->tool_commit[0] != '\0' ? results->tool_commit : "not known");
-    put_fact(bytes, "Tool", text);
-    put_fact(bytes, "Date", mv_environment_get(where, "date_utc"));
-    (void)snprintf(text, sizeof text, "%.12s", results->weights_sha256);
-    put_fact(bytes, "Weights", text);
+    (void)snprintf(text, sizeof text, "%s %s, commit %s", tool, version,
+                   commit[0] != '\0' ? commit : "not known");
+    mv_html_fact(bytes, "Tool", text);
+    mv_html_fact(bytes, "Date", mv_environment_get(where, "date_utc"));
+    (void)snprintf(text, sizeof text, "%.12s", sha256);
+    mv_html_fact(bytes, "Weights", text);
+}
+
+static void put_facts(mv_bytes *bytes, const mv_verify_results *results)
+{
+    mv_bytes_text(bytes, "<dl class=\"facts\">\n");
+    mv_html_facts_model(bytes, results->model_spec, &results->params);
+    if (results->n_cases > 0) {
+        put_backends(bytes, results);
+    }
+    mv_html_facts_origin(bytes, &results->environment, "mistral-verify", results->tool_version,
+                         results->tool_commit, results->weights_sha256);
     mv_bytes_text(bytes, "</dl>\n");
 }
 
@@ -159,16 +170,22 @@ static void put_reproduce(mv_bytes *bytes, const mv_verify_results *results)
     }
 }
 
+void mv_html_verdict_begin(mv_html *html, const char *classes, const char *sign,
+                           const char *headline_text)
+{
+    mv_bytes_print(&html->body,
+                   "<section class=\"verdict %s\" id=\"%s-verdict\" "
+                   "aria-labelledby=\"%s-verdict-h\">\n<h2 id=\"%s-verdict-h\">"
+                   "<span class=\"sign\" aria-hidden=\"true\">%s</span><span>%s</span></h2>\n",
+                   classes, html->prefix, html->prefix, html->prefix, sign, headline_text);
+}
+
 void mv_html_verify_verdict(mv_html *html, const mv_verify_results *results, const char *name)
 {
     mv_bytes *body = &html->body;
     mv_summary summary = mv_verify_results_summarise(results);
-    mv_bytes_print(body,
-                   "<section class=\"verdict %s\" id=\"%s-verdict\" aria-labelledby=\"%s-verdict-h\">\n"
-                   "<h2 id=\"%s-verdict-h\"><span class=\"sign\" aria-hidden=\"true\">%s</span>"
-                   "<span>%s</span></h2>\n",
-                   mv_verdict_name(summary.verdict), html->prefix, html->prefix, html->prefix,
-                   mv_html_sign(summary.verdict), headline(summary.verdict));
+    mv_html_verdict_begin(html, mv_verdict_name(summary.verdict), mv_html_sign(summary.verdict),
+                          headline(summary.verdict));
     mv_bytes_text(body, "<p class=\"lead\">");
     mv_bytes_summary(body, results); /* words of ours */
     mv_bytes_text(body, ".");

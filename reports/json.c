@@ -190,33 +190,33 @@ static void put_case(mv_bytes *bytes, const mv_case_result *one)
 
 /* ---- the whole ---- */
 
-static void put_tool(mv_bytes *bytes, const mv_verify_results *results)
+void mv_json_tool(mv_bytes *bytes, const char *version, const char *commit,
+                  const mv_environment *environment)
 {
     const char *separator = "";
     mv_bytes_text(bytes, "  \"tool\": {");
-    put_text(bytes, &separator, "version", results->tool_version);
-    if (results->tool_commit[0] != '\0') {
-        put_text(bytes, &separator, "commit", results->tool_commit);
+    put_text(bytes, &separator, "version", version);
+    if (commit[0] != '\0') {
+        put_text(bytes, &separator, "commit", commit);
     }
     mv_bytes_text(bytes, "},\n  \"environment\": {");
     const char *newline = "\n    ";
-    for (size_t i = 0; i < results->environment.n_facts; i++) {
-        const mv_fact *fact = &results->environment.facts[i];
+    for (size_t i = 0; i < environment->n_facts; i++) {
+        const mv_fact *fact = &environment->facts[i];
         mv_bytes_text(bytes, newline);
         mv_json_string(bytes, fact->key);
         mv_bytes_text(bytes, ": ");
         mv_json_string(bytes, fact->value);
         newline = ",\n    ";
     }
-    mv_bytes_text(bytes, results->environment.n_facts > 0 ? "\n  },\n" : "},\n");
+    mv_bytes_text(bytes, environment->n_facts > 0 ? "\n  },\n" : "},\n");
 }
 
-static void put_model(mv_bytes *bytes, const mv_verify_results *results)
+void mv_json_model(mv_bytes *bytes, const char *spec, const mv_params *p, const char *sha256)
 {
-    const mv_params *p = &results->params;
     const char *separator = "";
     mv_bytes_text(bytes, "  \"model\": {");
-    put_text(bytes, &separator, "spec", results->model_spec);
+    put_text(bytes, &separator, "spec", spec);
     if (p->dim > 0) { /* else no model was opened */
         put_key(bytes, &separator, "params");
         mv_bytes_print(bytes,
@@ -231,8 +231,8 @@ static void put_model(mv_bytes *bytes, const mv_verify_results *results)
         mv_json_number(bytes, p->rope_theta);
         mv_bytes_text(bytes, "}");
     }
-    if (results->weights_sha256[0] != '\0') {
-        put_text(bytes, &separator, "weights_sha256", results->weights_sha256);
+    if (sha256[0] != '\0') {
+        put_text(bytes, &separator, "weights_sha256", sha256);
     }
     mv_bytes_text(bytes, "},\n");
 }
@@ -269,8 +269,8 @@ void mv_json_write_verify(mv_bytes *bytes, const mv_verify_results *results,
     (void)style;
     mv_summary summary = mv_verify_results_summarise(results);
     mv_bytes_text(bytes, "{\n  \"schema\": \"mistral-verify/1\",\n");
-    put_tool(bytes, results);
-    put_model(bytes, results);
+    mv_json_tool(bytes, results->tool_version, results->tool_commit, &results->environment);
+    mv_json_model(bytes, results->model_spec, &results->params, results->weights_sha256);
     mv_bytes_print(bytes,
                    "  \"verdict\": \"%s\",\n  \"summary\": {\"passed\": %zu, \"failed\": %zu, "
                    "\"errors\": %zu, \"skipped\": %zu, \"vacuous\": %zu, \"elapsed_s\": ",

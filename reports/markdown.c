@@ -8,7 +8,7 @@
 #define MAX_FAILURES 10
 
 /* Running text or a table cell: one line in which nothing has a meaning of its own. */
-static void put(mv_bytes *bytes, const char *text)
+void mv_markdown_text(mv_bytes *bytes, const char *text)
 {
     for (uint32_t c; (c = mv_utf8_next(&text)) != 0;) {
         if (c == '&') {
@@ -59,11 +59,11 @@ static void put_command(mv_bytes *bytes, const char *command)
 static void put_failure(mv_bytes *bytes, const mv_case_result *one)
 {
     mv_bytes_print(bytes, "**%s**: ", mv_verdict_name(one->verdict));
-    put(bytes, one->suite);
+    mv_markdown_text(bytes, one->suite);
     mv_bytes_text(bytes, " / ");
-    put(bytes, one->name);
+    mv_markdown_text(bytes, one->name);
     mv_bytes_text(bytes, " (");
-    put(bytes, one->backend);
+    mv_markdown_text(bytes, one->backend);
     mv_bytes_print(bytes, ", %s", mv_compute_word(one->compute));
     if (one->length >= 0) {
         mv_bytes_print(bytes, ", length %" PRId64, one->length);
@@ -73,7 +73,7 @@ static void put_failure(mv_bytes *bytes, const mv_case_result *one)
     size_t n = mv_case_details(one, details);
     for (size_t i = 0; i < n; i++) {
         mv_bytes_print(bytes, "- %s: ", details[i].label);
-        put(bytes, details[i].text);
+        mv_markdown_text(bytes, details[i].text);
         mv_bytes_text(bytes, "\n");
     }
     mv_bytes_text(bytes, n > 0 ? "\n" : "");
@@ -111,9 +111,9 @@ static void put_suites(mv_bytes *bytes, const mv_verify_results *results)
         }
         mv_group group = mv_group_summarise(results, i);
         mv_bytes_text(bytes, "| ");
-        put(bytes, results->cases[i].suite);
+        mv_markdown_text(bytes, results->cases[i].suite);
         mv_bytes_text(bytes, " | ");
-        put(bytes, results->cases[i].backend);
+        mv_markdown_text(bytes, results->cases[i].backend);
         bool is_calm = group.verdict == MV_VERDICT_PASS || group.verdict == MV_VERDICT_SKIP;
         const char *stars = is_calm ? "" : "**";
         mv_bytes_print(bytes, " | %s | %s%s%s | %zu | %zu |",
@@ -137,11 +137,11 @@ static void put_skips(mv_bytes *bytes, const mv_verify_results *results)
             mv_group group = mv_group_summarise(results, i);
             if (group.skip != NULL) {
                 mv_bytes_print(bytes, "Skipped %zu of ", group.n_by_verdict[MV_VERDICT_SKIP]);
-                put(bytes, group.skip->suite);
+                mv_markdown_text(bytes, group.skip->suite);
                 mv_bytes_text(bytes, " (");
-                put(bytes, group.skip->backend);
+                mv_markdown_text(bytes, group.skip->backend);
                 mv_bytes_text(bytes, "): ");
-                put(bytes, mv_case_reason(group.skip));
+                mv_markdown_text(bytes, mv_case_reason(group.skip));
                 mv_bytes_text(bytes, "\n\n");
             }
         }
@@ -157,11 +157,12 @@ static void put_self_test(mv_bytes *bytes, const mv_verify_results *results)
         const mv_mutant_result *mutant = &results->mutants[i];
         if (mv_mutant_is_wrong(mutant)) {
             mv_bytes_print(bytes, "- **%s**: ", mutant->equivalent ? "false alarm" : "survived");
-            put(bytes, mutant->name);
+            mv_markdown_text(bytes, mutant->name);
             mv_bytes_text(bytes, mutant->equivalent ? ", killed by " : ", expected of ");
-            put(bytes, mutant->equivalent ? mutant->killed_by : mutant->expected_suites);
+            mv_markdown_text(bytes,
+                             mutant->equivalent ? mutant->killed_by : mutant->expected_suites);
             mv_bytes_text(bytes, "; imitates: ");
-            put(bytes, mutant->imitates);
+            mv_markdown_text(bytes, mutant->imitates);
             mv_bytes_text(bytes, "\n");
         }
     }
@@ -172,17 +173,18 @@ static void put_environment(mv_bytes *bytes, const mv_verify_results *results)
 {
     mv_bytes_text(bytes, "<details><summary>Where it was run</summary>\n\n"
                          "| fact | value |\n|:--|:--|\n| mistral-verify | ");
-    put(bytes, results->tool_version);
+    mv_markdown_text(bytes, results->tool_version);
     mv_bytes_text(bytes, " ");
-    put(bytes, results->tool_commit);
+    mv_markdown_text(bytes, results->tool_commit);
     mv_bytes_text(bytes, " |\n| weights sha256 | ");
-    put(bytes, results->weights_sha256[0] != '\0' ? results->weights_sha256 : "not computed");
+    mv_markdown_text(bytes,
+                     results->weights_sha256[0] != '\0' ? results->weights_sha256 : "not computed");
     mv_bytes_text(bytes, " |\n");
     for (size_t i = 0; i < results->environment.n_facts; i++) {
         mv_bytes_text(bytes, "| ");
-        put(bytes, results->environment.facts[i].key);
+        mv_markdown_text(bytes, results->environment.facts[i].key);
         mv_bytes_text(bytes, " | ");
-        put(bytes, results->environment.facts[i].value);
+        mv_markdown_text(bytes, results->environment.facts[i].value);
         mv_bytes_text(bytes, " |\n");
     }
     mv_bytes_text(bytes, "\n</details>\n");
@@ -193,7 +195,7 @@ void mv_markdown_write_verify(mv_bytes *bytes, const mv_verify_results *results,
 {
     mv_summary summary = mv_verify_results_summarise(results);
     mv_bytes_print(bytes, "## mistral-verify: %s\n\nModel ", mv_verdict_name(summary.verdict));
-    put(bytes, results->model_spec[0] != '\0' ? results->model_spec : "not known");
+    mv_markdown_text(bytes, results->model_spec[0] != '\0' ? results->model_spec : "not known");
     mv_bytes_text(bytes, "; ");
     mv_bytes_summary(bytes, results);
     mv_bytes_text(bytes, ".\n\n");

@@ -108,7 +108,43 @@ void mv_json_limits(mv_bytes *bytes, const mv_case_result *one);
 void mv_json_worst(mv_bytes *bytes, const mv_case_result *one);
 void mv_json_divergence(mv_bytes *bytes, const mv_case_result *one);
 
+/* The keys "tool" and "environment", and "model": whole lines, with a ',' at the end. */
+void mv_json_tool(mv_bytes *bytes, const char *version, const char *commit,
+                  const mv_environment *environment);
+void mv_json_model(mv_bytes *bytes, const char *spec, const mv_params *params, const char *sha256);
+
+/* ---- pieces of CSV and Markdown ---- */
+
+/* A cell, with a comma before it unless it is the first of its row. */
+void mv_csv_text(mv_bytes *bytes, bool is_first, const char *text);
+void mv_markdown_text(mv_bytes *bytes, const char *text); /* of a paragraph or a table's cell */
+
+/* ---- pieces of the reports on times ---- */
+
+/* "12.3 GB/s", "1.50 ms": three digits and a prefix of SI. "-" if not finite. */
+mv_short mv_short_quantity(double value, const char *unit);
+mv_short mv_short_rate(double value); /* "19041", "8.25" */
+
+/* "prompt 512, chunk 128, window 4096": what tells a row from others, in words of ours. */
+typedef struct mv_shape_text {
+    char text[160];
+} mv_shape_text;
+mv_shape_text mv_shape_words(const mv_bench_run *run);
+double mv_median_ns(const mv_bench_run *run); /* of a token of one sequence; NAN without samples */
+
+/* "2 of 4 rows were not checked against the reference", or "". */
+void mv_bytes_bench_summary(mv_bytes *bytes, const mv_bench_results *results);
+
 /* ---- the rows of mv_reports ---- */
+
+void mv_text_write_bench(mv_bytes *bytes, const mv_bench_results *results,
+                         const mv_report_style *style);
+void mv_json_write_bench(mv_bytes *bytes, const mv_bench_results *results,
+                         const mv_report_style *style);
+void mv_csv_write_bench(mv_bytes *bytes, const mv_bench_results *results,
+                        const mv_report_style *style);
+void mv_markdown_write_bench(mv_bytes *bytes, const mv_bench_results *results,
+                             const mv_report_style *style);
 
 void mv_text_write_verify(mv_bytes *bytes, const mv_verify_results *results,
                           const mv_report_style *style);
@@ -122,5 +158,9 @@ void mv_csv_write_verify(mv_bytes *bytes, const mv_verify_results *results,
                          const mv_report_style *style);
 void mv_markdown_write_verify(mv_bytes *bytes, const mv_verify_results *results,
                               const mv_report_style *style);
+void mv_html_write_bench(mv_bytes *bytes, const mv_bench_results *results,
+                         const mv_report_style *style);
+void mv_html_write_verify(mv_bytes *bytes, const mv_verify_results *results,
+                          const mv_report_style *style);
 
 #endif

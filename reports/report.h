@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "harness/bench_results.h"
 #include "harness/results.h"
 
 /* Bytes that grow. Zero-initialise; free with mv_bytes_free(). A failed allocation is remembered
@@ -21,6 +22,7 @@ void mv_bytes_free(mv_bytes *bytes);
 typedef struct mv_report_style {
     bool color;   /* ANSI colours: text only */
     bool verbose; /* every case, not only the ones that need a person */
+    bool quiet;   /* only those, and the verdict: text only */
 } mv_report_style;
 
 typedef struct mv_report {
@@ -29,6 +31,9 @@ typedef struct mv_report {
     const char *summary;
     void (*write_verify)(mv_bytes *bytes, const mv_verify_results *results,
                          const mv_report_style *style);
+    /* NULL where the format has no place for times. */
+    void (*write_bench)(mv_bytes *bytes, const mv_bench_results *results,
+                        const mv_report_style *style);
 } mv_report;
 
 extern const mv_report mv_reports[];

@@ -3,6 +3,7 @@
 #include "reports/svg.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "reports/html_parts.h"
@@ -120,6 +121,22 @@ void mv_svg_text(mv_bytes *bytes, double x, double y, const char *anchor, const 
         mv_html_put_point(bytes, c);
     }
     mv_bytes_text(bytes, "</text>\n");
+}
+
+/* By three classes of width, of DejaVu Sans, one of the widest: a label may be given too much room,
+ * not too little. */
+double mv_svg_text_width(const char *text, size_t most)
+{
+    double width = 0;
+    size_t n = 0;
+    for (uint32_t c; n < most && (c = mv_utf8_next(&text)) != 0; n++) {
+        width +=
+            c < 0x80 && strchr("ijlt.,:;|'!()[] ", (int)c) != NULL ? 4.2
+            : (c >= 'A' && c <= 'Z') || c == 'm' || c == 'w' || c == '_' || c == '%' || c >= 0x2000
+                ? 9
+                : 7.3;
+    }
+    return width;
 }
 
 /* Of about the same area, so that none looks more important. */

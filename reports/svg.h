@@ -1,9 +1,9 @@
 /* svg.h - charts as inline SVG, in bytes that are the same each time.
  *
- * A chart is static: it prints, follows the page's colours by CSS classes, and keeps its own colours
- * (presentation attributes) where CSS is forbidden. Nothing is said by colour alone: series differ in
- * marker and dash, a heat map prints its numbers, what failed is hatched. Every mark carries its words
- * in <title>. Text that is passed in is escaped here.
+ * A chart is static: it prints, follows the page's colours by CSS classes, and keeps its own
+ * colours (presentation attributes) where CSS is forbidden. Nothing is said by colour alone: series
+ * differ in marker and dash, a heat map prints its numbers, what failed is hatched. Every mark
+ * carries its words in <title>. Text that is passed in is escaped here.
  */
 #ifndef MV_REPORTS_SVG_H
 #define MV_REPORTS_SVG_H
@@ -53,6 +53,7 @@ void mv_svg_rect(mv_bytes *bytes, double x, double y, double width, double heigh
 /* anchor: "start", "middle", "end". Longer than most characters: cut, with the whole as a tip. */
 void mv_svg_text(mv_bytes *bytes, double x, double y, const char *anchor, const char *text,
                  size_t most);
+double mv_svg_text_width(const char *text, size_t most); /* about, in pixels */
 void mv_svg_mark(mv_bytes *bytes, mv_shape shape, double x, double y, const char *tip);
 void mv_svg_hatch(mv_bytes *bytes, double x, double y, double width, double height);
 
@@ -61,14 +62,15 @@ void mv_svg_hatch(mv_bytes *bytes, double x, double y, double width, double heig
 /* What is not finite is not drawn; low and high (NAN: none) are an interval. */
 typedef struct mv_point {
     double x, y, low, high;
-    char tip[160];
+    char tip[224];
 } mv_point;
 
 typedef struct mv_series {
     const char *name;
     const mv_point *points; /* in order of x */
     size_t n_points;
-    bool is_guide; /* a limit, not a measurement: dashed, no markers */
+    bool is_guide;   /* a limit, not a measurement: dashed, no markers */
+    bool is_scatter; /* markers alone */
 } mv_series;
 
 /* A vertical line. */
@@ -78,7 +80,7 @@ typedef struct mv_guide {
 } mv_guide;
 
 typedef struct mv_plot {
-    const char *label;          /* for who cannot see it */
+    const char *label;           /* for who cannot see it */
     const char *x_name, *y_name; /* with the unit */
     bool x_is_log, y_is_log;
     const mv_series *series;
@@ -110,7 +112,7 @@ void mv_svg_rows(mv_bytes *bytes, const mv_rows *rows);
 
 /* One cell of a heat map. text "" leaves the cell out. */
 typedef struct mv_heat_cell {
-    char text[16], tip[192];
+    char text[24], tip[192];
     int level; /* 0 ... 4: how dark */
     bool is_bad;
 } mv_heat_cell;

@@ -1,10 +1,10 @@
-/* svg_bars.c - horizontal bars, each a stack of parts; parts differ in colour and are named in their
- * tips and in the legend, in the same order. */
+/* svg_bars.c - horizontal bars, each a stack of parts; parts differ in colour and are named in
+ * their tips and in the legend, in the same order. */
 #include "reports/svg.h"
 
 #include <math.h>
 
-enum { LEFT = 250, RIGHT = 120, PLOT = 430, ROW = 26, BOTTOM = 46, KEY_ROW = 20 };
+enum { RIGHT = 110, LABEL_MOST = 58, PLOT = 430, ROW = 26, BOTTOM = 46, KEY_ROW = 20 };
 
 static double total_of(const mv_bars *chart, const mv_bar *bar)
 {
@@ -33,7 +33,7 @@ static void put_axis(mv_bytes *bytes, const mv_bars *chart, const mv_scale *scal
     }
     mv_svg_close(bytes);
     mv_svg_open(bytes, "name", "fill=\"#57606a\"");
-    mv_svg_text(bytes, LEFT + PLOT / 2.0, floor_y + 36, "middle", chart->x_name, 90);
+    mv_svg_text(bytes, (scale->from + scale->to) / 2, floor_y + 36, "middle", chart->x_name, 90);
     mv_svg_close(bytes);
 }
 
@@ -66,9 +66,9 @@ static void put_bar(mv_bytes *bytes, const mv_bars *chart, const mv_bar *bar, co
     }
 }
 
-static void put_legend(mv_bytes *bytes, const mv_bars *chart)
+static void put_legend(mv_bytes *bytes, const mv_bars *chart, double left)
 {
-    double x = LEFT, y = 14;
+    double x = left, y = 14;
     for (size_t p = 0; p < chart->n_parts; p++) {
         open_part(bytes, p);
         mv_svg_rect(bytes, x, y - 9, 10, 10, "", NULL);
@@ -77,8 +77,8 @@ static void put_legend(mv_bytes *bytes, const mv_bars *chart)
         mv_svg_text(bytes, x + 15, y, "start", chart->part_names[p], 20);
         mv_svg_close(bytes);
         x += 100;
-        if (x + 90 > LEFT + PLOT + RIGHT) {
-            x = LEFT;
+        if (x + 90 > left + PLOT + RIGHT) {
+            x = left;
             y += KEY_ROW;
         }
     }
@@ -86,24 +86,25 @@ static void put_legend(mv_bytes *bytes, const mv_bars *chart)
 
 void mv_svg_bars(mv_bytes *bytes, const mv_bars *chart)
 {
-    double most = 0;
+    double most = 0, left = 0;
     for (size_t b = 0; b < chart->n_bars; b++) {
         double total = total_of(chart, &chart->bars[b]);
         most = total > most ? total : most;
+        left = fmax(left, mv_svg_text_width(chart->bars[b].label, LABEL_MOST) + 22);
     }
     double top = chart->n_parts > 1 ? 28 + KEY_ROW * (double)((chart->n_parts - 1) / 5) : 8;
     double floor_y = top + (double)chart->n_bars * ROW;
-    mv_scale scale = mv_scale_make(0, most > 0 ? most : 1, false, LEFT, LEFT + PLOT);
-    mv_svg_begin(bytes, LEFT + PLOT + RIGHT, floor_y + BOTTOM, chart->label);
+    mv_scale scale = mv_scale_make(0, most > 0 ? most : 1, false, left, left + PLOT);
+    mv_svg_begin(bytes, left + PLOT + RIGHT, floor_y + BOTTOM, chart->label);
     put_axis(bytes, chart, &scale, top, floor_y);
     if (chart->n_parts > 1) {
-        put_legend(bytes, chart);
+        put_legend(bytes, chart, left);
     }
     for (size_t b = 0; b < chart->n_bars; b++) {
         double y = top + (double)b * ROW;
         mv_svg_open(bytes, "tick", "fill=\"#1b1f24\"");
-        mv_svg_text(bytes, LEFT - 14, y + ROW / 2.0 + 4, "end", chart->bars[b].label, 36);
-        mv_svg_text(bytes, LEFT + PLOT + 14, y + ROW / 2.0 + 4, "start", chart->bars[b].note, 18);
+        mv_svg_text(bytes, left - 14, y + ROW / 2.0 + 4, "end", chart->bars[b].label, LABEL_MOST);
+        mv_svg_text(bytes, left + PLOT + 14, y + ROW / 2.0 + 4, "start", chart->bars[b].note, 18);
         mv_svg_close(bytes);
         put_bar(bytes, chart, &chart->bars[b], &scale, y);
     }

@@ -59,8 +59,7 @@ void mv_svg_heat(mv_bytes *bytes, const mv_heat *heat)
         for (size_t c = 0; c < heat->n_columns; c++) {
             const mv_heat_cell *cell = &heat->cells[r * heat->n_columns + c];
             if (cell->text[0] != '\0') {
-                put_cell(bytes, cell, LEFT + (double)c * CELL_WIDTH,
-                         TOP + (double)r * CELL_HEIGHT);
+                put_cell(bytes, cell, LEFT + (double)c * CELL_WIDTH, TOP + (double)r * CELL_HEIGHT);
             }
         }
     }

@@ -6,7 +6,7 @@
 
 #include "reports/html_parts.h"
 
-enum { WIDTH = 540, LEFT = 58, RIGHT = 18, PLOT_HEIGHT = 240, BOTTOM = 46, KEY_ROW = 20 };
+enum { WIDTH = 510, LEFT = 58, RIGHT = 18, PLOT_HEIGHT = 240, BOTTOM = 46, KEY_ROW = 20 };
 
 static const char *const dashes[MV_N_SERIES_STYLES] = {"", "7 3", "2 3", "9 3 2 3", "5 2", "1 4"};
 
@@ -128,7 +128,8 @@ static void put_axes(mv_bytes *bytes, const mv_plot *plot, const plot_frame *fra
     }
     mv_svg_close(bytes);
     mv_svg_open(bytes, "name", "fill=\"#57606a\"");
-    mv_svg_text(bytes, (LEFT + WIDTH - RIGHT) / 2.0, frame->floor_y + 38, "middle", plot->x_name, 70);
+    mv_svg_text(bytes, (LEFT + WIDTH - RIGHT) / 2.0, frame->floor_y + 38, "middle", plot->x_name,
+                70);
     mv_svg_text(bytes, 4, 12, "start", plot->y_name, 70);
     mv_svg_close(bytes);
 }
@@ -214,7 +215,9 @@ static void put_legend(mv_bytes *bytes, const mv_plot *plot)
         double x = LEFT + (double)(s % 2) * (WIDTH - LEFT - RIGHT) / 2;
         double y = 30 + KEY_ROW * (double)(s / 2);
         open_series(bytes, &plot->series[s], s % MV_N_SERIES_STYLES);
-        mv_svg_line(bytes, x, y - 4, x + 26, y - 4);
+        if (!plot->series[s].is_scatter) {
+            mv_svg_line(bytes, x, y - 4, x + 26, y - 4);
+        }
         if (!plot->series[s].is_guide) {
             mv_svg_mark(bytes, (mv_shape)(s % MV_SHAPE_CROSS), x + 13, y - 4, NULL);
         }
@@ -240,7 +243,9 @@ void mv_svg_plot(mv_bytes *bytes, const mv_plot *plot)
         mv_html_put(bytes, plot->series[s].name);
         mv_bytes_text(bytes, "\">\n");
         open_series(bytes, &plot->series[s], s % MV_N_SERIES_STYLES);
-        put_path(bytes, plot, &frame, &plot->series[s]);
+        if (!plot->series[s].is_scatter) {
+            put_path(bytes, plot, &frame, &plot->series[s]);
+        }
         if (!plot->series[s].is_guide) {
             put_points(bytes, plot, &frame, &plot->series[s], (mv_shape)(s % MV_SHAPE_CROSS));
         }

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { LEFT = 250, RIGHT = 120, PLOT = 430, ROW = 24, TOP = 26, BOTTOM = 46, LABEL_MOST = 36 };
+enum { RIGHT = 110, PLOT = 430, ROW = 24, TOP = 26, BOTTOM = 46, LABEL_MOST = 58 };
 
 static void widen(double value, bool is_log, double *low, double *high)
 {
@@ -17,8 +17,10 @@ static void widen(double value, bool is_log, double *low, double *high)
 
 static mv_scale make_scale(const mv_rows *chart)
 {
+    double left = 0;
     double low = INFINITY, high = -INFINITY;
     for (size_t r = 0; r < chart->n_rows; r++) {
+        left = fmax(left, mv_svg_text_width(chart->rows[r].label, LABEL_MOST) + 22);
         for (size_t p = 0; p < chart->rows[r].n_points; p++) {
             const mv_point *point = &chart->rows[r].points[p];
             widen(point->x, chart->x_is_log, &low, &high);
@@ -32,7 +34,7 @@ static mv_scale make_scale(const mv_rows *chart)
     if (!(low <= high)) {
         low = high = 1;
     }
-    return mv_scale_make(low, high, chart->x_is_log, LEFT, LEFT + PLOT);
+    return mv_scale_make(low, high, chart->x_is_log, left, left + PLOT);
 }
 
 static void put_axis(mv_bytes *bytes, const mv_rows *chart, const mv_scale *scale, double floor_y)
@@ -56,7 +58,7 @@ static void put_axis(mv_bytes *bytes, const mv_rows *chart, const mv_scale *scal
     }
     mv_svg_close(bytes);
     mv_svg_open(bytes, "name", "fill=\"#57606a\"");
-    mv_svg_text(bytes, LEFT + PLOT / 2.0, floor_y + 36, "middle", chart->x_name, 90);
+    mv_svg_text(bytes, (scale->from + scale->to) / 2, floor_y + 36, "middle", chart->x_name, 90);
     mv_svg_close(bytes);
 }
 
@@ -110,14 +112,14 @@ void mv_svg_rows(mv_bytes *bytes, const mv_rows *chart)
 {
     mv_scale scale = make_scale(chart);
     double floor_y = TOP + (double)chart->n_rows * ROW;
-    mv_svg_begin(bytes, LEFT + PLOT + RIGHT, floor_y + BOTTOM, chart->label);
+    mv_svg_begin(bytes, scale.to + RIGHT, floor_y + BOTTOM, chart->label);
     put_axis(bytes, chart, &scale, floor_y);
     put_guides(bytes, chart, &scale, floor_y);
     mv_svg_open(bytes, "tick", "fill=\"#1b1f24\"");
     for (size_t r = 0; r < chart->n_rows; r++) {
         double y = TOP + ((double)r + 0.5) * ROW + 4;
-        mv_svg_text(bytes, LEFT - 14, y, "end", chart->rows[r].label, LABEL_MOST);
-        mv_svg_text(bytes, LEFT + PLOT + 14, y, "start", chart->rows[r].note, 18);
+        mv_svg_text(bytes, scale.from - 14, y, "end", chart->rows[r].label, LABEL_MOST);
+        mv_svg_text(bytes, scale.to + 14, y, "start", chart->rows[r].note, 18);
     }
     mv_svg_close(bytes);
     for (size_t r = 0; r < chart->n_rows; r++) {

@@ -101,9 +101,9 @@ mv_short mv_si_number(double value)
         char letter;
     } prefixes[] = {
         {1e12, 'T'},
-        {1e9,  'G'},
-        {1e6,  'M'},
-        {1e3,  'k'},
+        {1e9, 'G'},
+        {1e6, 'M'},
+        {1e3, 'k'},
     };
     mv_short out = {""};
     if (fabs(value) < 1e5 && !(fabs(value - round(value)) > 1e-9)) {

@@ -230,8 +230,8 @@ static void put_self_test(mv_bytes *bytes, const mv_verify_results *results,
     }
 }
 
-void mv_text_write_verify(mv_bytes *bytes, const mv_verify_results *results,
-                          const mv_report_style *style)
+static void put_table(mv_bytes *bytes, const mv_verify_results *results,
+                      const mv_report_style *style)
 {
     bool with_backend = mv_text_header(bytes, results, style);
     table layout = lay_out(results, with_backend, style->verbose);
@@ -246,6 +246,14 @@ void mv_text_write_verify(mv_bytes *bytes, const mv_verify_results *results,
             put_group(bytes, results, i, &layout, style);
         }
     }
+}
+
+void mv_text_write_verify(mv_bytes *bytes, const mv_verify_results *results,
+                          const mv_report_style *style)
+{
+    if (!style->quiet) {
+        put_table(bytes, results, style);
+    }
     for (size_t i = 0; i < results->n_cases; i++) {
         if (mv_group_begins_at(results, i)) {
             put_failures(bytes, results, i, style);
@@ -254,7 +262,9 @@ void mv_text_write_verify(mv_bytes *bytes, const mv_verify_results *results,
     if (mv_self_test_was_run(results)) {
         put_self_test(bytes, results, style);
     }
-    mv_bytes_text(bytes, "\n");
+    if (bytes->size > 0) {
+        mv_bytes_text(bytes, "\n");
+    }
     if (style->color) {
         mv_verdict verdict = mv_verify_results_summarise(results).verdict;
         mv_bytes_print(bytes, "\033[%sm", color_of(verdict));

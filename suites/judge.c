@@ -41,7 +41,9 @@ static void set_reproduce(const mv_run *run, mv_case_result *result)
         n += snprintf(text + n, sizeof text - (size_t)n, " --chunk %s", o->chunks);
     if (o->text_option != NULL && n > 0 && (size_t)n < sizeof text)
         n += snprintf(text + n, sizeof text - (size_t)n, " --text '%.120s'", o->text_option);
-    if (n > 0 && (size_t)n < sizeof text)
+    if (o->golden != NULL && n > 0 && (size_t)n < sizeof text)
+        n += snprintf(text + n, sizeof text - (size_t)n, " --golden '%.160s'", o->golden);
+    if (result->name[0] != '\0' && n > 0 && (size_t)n < sizeof text)
         (void)snprintf(text + n, sizeof text - (size_t)n, " --filter '%s/%s'", result->suite,
                        result->name);
     memcpy(result->reproduce, text, sizeof text);
@@ -57,7 +59,11 @@ static bool is_wanted(mv_run *run, const mv_case_result *result)
     if (o->stop_at_failure && run->has_failed)
         return false;
     size_t number = run->n_cases_seen++;
-    return o->n_shards <= 1 || number % o->n_shards == o->shard;
+    if (o->n_shards <= 1 || number % o->n_shards == o->shard)
+        return true;
+    if (result->window > 0 && result->length > result->window)
+        run->has_beyond_window = true; /* another part looks there */
+    return false;
 }
 
 bool mv_case_begin(mv_run *run, mv_case_result *result, int64_t window, int64_t chunk,
@@ -71,8 +77,6 @@ bool mv_case_begin(mv_run *run, mv_case_result *result, int64_t window, int64_t 
     set_reproduce(run, result);
     if (!is_wanted(run, result))
         return false;
-    if (window > 0)
-        run->wants_beyond_window = true;
     if (run->options.list_only) {
         if (run->options.on_case != NULL)
             run->options.on_case(run->options.cookie, result);
@@ -81,6 +85,15 @@ bool mv_case_begin(mv_run *run, mv_case_result *result, int64_t window, int64_t 
     run->last.is_set = false;
     run->case_start_ns = mv_now_ns();
     return true;
+}
+
+void mv_case_begin_coverage(mv_run *run, mv_case_result *result)
+{
+    set_names(run, result, 0, 0);
+    set_reproduce(run, result); /* the whole suite: no part of it shows what all of it lacks */
+    (void)snprintf(result->name, sizeof result->name, "coverage");
+    run->last.is_set = false;
+    run->case_start_ns = mv_now_ns();
 }
 
 void mv_case_fail(mv_case_result *result, const char *format, ...)
@@ -96,16 +109,27 @@ void mv_case_fail(mv_case_result *result, const char *format, ...)
 
 /* ---- the comparison ---- */
 
+static bool has_rows(const mv_track *track)
+{
+    for (size_t i = 0; i < track->n; i++) {
+        if (track->has_row[i])
+            return true;
+    }
+    return false;
+}
+
 /* Adds every row that the track has, and the reference's rows of the same positions. */
-static mv_code add_track(mv_run *run, mv_case_result *result, const mv_play *play,
-                         const mv_track *track, mv_error_profile *test, mv_error_profile *reference,
-                         mv_error *error)
+static mv_code add_track(mv_run *run, mv_case_result *result, const mv_play *play, uint32_t number,
+                         mv_error_profile *test, mv_error_profile *reference, mv_error *error)
 {
     const size_t vocab_size = run->options.model->params.vocab_size;
-    const mv_truth *truth;
-    mv_code code = mv_truth_get(run, play->window, track->tokens, track->n, &truth, error);
+    const bool is_own = play->model != NULL || play->truth_schedule != NULL;
+    const mv_track *track = &play->tracks[number];
+    const mv_truth *truth = NULL;
+    mv_code code = is_own ? mv_truth_get_own(run, result, play, number, &truth, error)
+                          : mv_truth_get(run, play->window, track->tokens, track->n, &truth, error);
     for (size_t i = 0; i < track->n && code == MV_OK; i++) {
-        if (!track->has_row[i])
+        if (!track->has_row[i] || !truth->has_row[i])
             continue;
         const size_t at = i * vocab_size;
         const int64_t worst_before = test->worst.position;
@@ -193,8 +217,11 @@ mv_code mv_judge(mv_run *run, mv_case_result *result, const mv_play *play, mv_er
     mv_error_profile_init(&test, vocab_size);
     mv_error_profile_init(&reference, vocab_size);
     result->n_positions = result->n_beyond_window = 0;
-    for (uint32_t i = 0; i < play->n_tracks && code == MV_OK; i++)
-        code = add_track(run, result, play, &play->tracks[i], &test, &reference, error);
+    for (uint32_t i = 0; i < play->n_tracks && code == MV_OK; i++) {
+        if (!has_rows(&play->tracks[i]))
+            continue;
+        code = add_track(run, result, play, i, &test, &reference, error);
+    }
     const int64_t effective_window = result->metrics.effective_window;
     if (code == MV_OK)
         code = mv_metrics_from_profiles(&result->metrics, &reference, &test, error);
@@ -243,6 +270,17 @@ static void take_engine_error(mv_case_result *result, mv_code ran, const mv_erro
                    ran_error != NULL ? ran_error->message : "the backend failed");
 }
 
+/* An engine that could not run is no lack of length. */
+static void note_coverage(mv_run *run, const mv_case_result *result)
+{
+    const bool compared = result->verdict == MV_VERDICT_PASS || result->verdict == MV_VERDICT_FAIL;
+    if (result->n_beyond_window > 0)
+        run->has_beyond_window = true;
+    if (compared && result->window > 0 &&
+        (run->least_window == 0 || result->window < run->least_window))
+        run->least_window = result->window;
+}
+
 mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran, const mv_error *ran_error,
                     mv_error *error)
 {
@@ -252,8 +290,7 @@ mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran, const mv_e
         run->n_localized++ < MAX_LOCALIZED)
         mv_localize_case(run, result);
     result->elapsed_ns = mv_now_ns() - run->case_start_ns;
-    if (result->n_beyond_window > 0)
-        run->has_beyond_window = true;
+    note_coverage(run, result);
     if (run->options.strict && result->verdict == MV_VERDICT_PASS && result->headroom < 1.3)
         mv_case_fail(result, "headroom is %.2f, and --strict asks for 1.3", result->headroom);
     if (result->verdict == MV_VERDICT_FAIL || result->verdict == MV_VERDICT_ERROR)
@@ -261,4 +298,14 @@ mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran, const mv_e
     if (run->options.on_case != NULL)
         run->options.on_case(run->options.cookie, result);
     return mv_verify_results_add(run->results, result, error);
+}
+
+mv_code mv_case_play(mv_run *run, mv_case_result *result, const mv_schedule *schedule,
+                     mv_play *play, mv_error *error)
+{
+    mv_error ran_error = {0};
+    mv_code code = MV_OK, ran = mv_play_schedule(run, NULL, schedule, play, &ran_error);
+    if (ran == MV_OK)
+        code = mv_judge(run, result, play, error);
+    return code == MV_OK ? mv_case_end(run, result, ran, &ran_error, error) : code;
 }

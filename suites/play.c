@@ -65,7 +65,7 @@ mv_code mv_play_open(mv_run *run, mv_play *play, const mv_schedule *schedule,
     const mv_backend *backend = backend_of(run, setup);
     const bool under_test = backend == run->options.backend && setup->backend == NULL;
     mv_model_view *view = &play->view;
-    *view = setup->model != NULL ? *setup->model : *run->options.model;
+    *view = play->model != NULL ? *play->model : *run->options.model;
     view->params.sliding_window = (uint32_t)play->window;
     mv_engine_options options = {
         .struct_size = sizeof options,
@@ -112,7 +112,9 @@ static mv_code gather(const mv_play *play, const mv_step *step, size_t *position
                            part->n_tokens, part->sequence, first);
         memcpy(c->tokens + at, track->tokens + first, part->n_tokens * sizeof *c->tokens);
         for (size_t j = at; step->foreign && j < at + part->n_tokens; j++)
-            c->tokens[j] = (c->tokens[j] + 1) % (int32_t)play->view.params.vocab_size;
+            c->tokens[j] = step->foreign_id >= 0
+                               ? step->foreign_id
+                               : (c->tokens[j] + 1) % (int32_t)play->view.params.vocab_size;
         c->sequences[i] = part->sequence;
         c->n_tokens[i] = part->n_tokens;
         c->first[i] = first;
@@ -189,7 +191,7 @@ static mv_code play_step(mv_run *run, const mv_backend *backend, mv_engine *engi
 static void remember(mv_run *run, const mv_engine_setup *setup, const mv_schedule *schedule,
                      const mv_play *play)
 {
-    if (!run->options.localize || setup->backend != NULL || setup->model != NULL)
+    if (!run->options.localize || setup->backend != NULL || play->model != NULL)
         return;
     mv_step *steps = malloc(schedule->n_steps * sizeof *steps);
     if (steps == NULL)

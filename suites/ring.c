@@ -75,12 +75,39 @@ static mv_code run_window(mv_run *run, int64_t W, mv_error *error)
     return code;
 }
 
+/* The decoded tokens are 4W+3, whatever --length says: that keeps their number within reason. */
+static bool is_short_enough(const mv_run *run, int64_t window)
+{
+    return window * 4 <= mv_run_length(run) * 2;
+}
+
+static mv_code say_too_long(mv_run *run, int64_t window, mv_error *error)
+{
+    mv_case_result result;
+    if (!mv_case_begin(run, &result, window, 0, "window %lld", (long long)window))
+        return MV_OK;
+    (void)snprintf(result.reason, sizeof result.reason,
+                   "no window is short enough to wrap: ask for a --length of at least %lld tokens, "
+                   "or for a shorter --window",
+                   (long long)(2 * window));
+    return mv_case_end(run, &result, MV_OK, NULL, error);
+}
+
 static mv_code run_ring(mv_run *run, mv_error *error)
 {
     mv_range windows;
+    int64_t least = INT64_MAX;
     mv_code code = mv_run_windows(run, &windows, error);
+    if (code != MV_OK)
+        return code;
+    for (size_t i = 0; i < windows.n; i++)
+        least = windows.values[i] > 0 && windows.values[i] < least ? windows.values[i] : least;
+    if (least == INT64_MAX) /* without a window there is no ring */
+        return MV_OK;
+    if (!is_short_enough(run, least))
+        return say_too_long(run, least, error);
     for (size_t i = 0; code == MV_OK && i < windows.n; i++) {
-        if (windows.values[i] > 0 && windows.values[i] * 4 <= mv_run_length(run) * 2)
+        if (windows.values[i] > 0 && is_short_enough(run, windows.values[i]))
             code = run_window(run, windows.values[i], error);
     }
     return code;

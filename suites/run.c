@@ -30,6 +30,20 @@ static int64_t default_length(const mv_run_options *options)
     return mv_model_size_bytes(options->model) > LARGE_MODEL_BYTES ? 64 : 120;
 }
 
+/* Of a prompt's logits: the oracle's in float64, two plays in float32 and one call's. */
+static mv_code check_memory(const mv_run *run, mv_error *error)
+{
+    const uint64_t vocab_size = run->options.model->params.vocab_size;
+    const double needed = (double)run->length * (double)vocab_size * 20.0;
+    const uint64_t available = mv_machine_memory_available_bytes();
+    if (available == 0 || needed <= (double)available)
+        return MV_OK;
+    return mv_fail(error, MV_ERR_MEMORY,
+                   "the logits of %lld tokens take %.1f GiB, and %.1f GiB are available: ask for a "
+                   "shorter --length",
+                   (long long)run->length, needed / 0x1p30, (double)available / 0x1p30);
+}
+
 mv_code mv_run_open(mv_run **run, const mv_run_options *options, mv_error *error)
 {
     mv_run *r = calloc(1, sizeof *r);
@@ -38,16 +52,13 @@ mv_code mv_run_open(mv_run **run, const mv_run_options *options, mv_error *error
     r->options = *options;
     r->n_threads = options->n_threads > 0 ? options->n_threads : (uint32_t)mv_machine_n_cores();
     r->length = options->length > 0 ? options->length : default_length(options);
+    mv_code code = options->list_only ? MV_OK : check_memory(r, error);
+    if (code != MV_OK) {
+        free(r);
+        return code;
+    }
     *run = r;
     return MV_OK;
-}
-
-static void free_truth(mv_truth *truth)
-{
-    free(truth->tokens);
-    free(truth->oracle);
-    mv_error_profile_free(&truth->reference);
-    free(truth);
 }
 
 void mv_run_close(mv_run **run)
@@ -58,7 +69,7 @@ void mv_run_close(mv_run **run)
     for (size_t i = 0; i < r->n_prompts; i++)
         free(r->prompts[i].tokens);
     for (size_t i = 0; i < r->n_truths; i++)
-        free_truth(r->truths[i]);
+        mv_truth_free(r->truths[i]);
     mv_schedule_free(&r->last.schedule);
     free(r->prompts);
     free(r->truths);
@@ -171,7 +182,9 @@ mv_code mv_run_chunks(const mv_run *run, int64_t window, mv_range *chunks, mv_er
 {
     const int64_t T = run->length, W = window;
     if (run->options.chunks != NULL) {
-        const mv_symbol symbols[] = {{'W', W > 0 ? W : -1}, {'T', T}};
+        /* Without a window W is the one that the others are about. */
+        const int64_t own = run->options.model->params.sliding_window;
+        const mv_symbol symbols[] = {{'W', W > 0 ? W : own > 0 ? own : passed_window(T)}, {'T', T}};
         return mv_range_parse(chunks, run->options.chunks, "--chunk", symbols, 2, 1, INT32_MAX,
                               error);
     }
@@ -201,15 +214,15 @@ mv_code mv_run_chunks(const mv_run *run, int64_t window, mv_range *chunks, mv_er
 static mv_code check_coverage(mv_run *run, mv_error *error)
 {
     mv_case_result result;
-    const bool partial = run->options.filter != NULL || run->options.n_shards > 1;
-    if (!run->wants_beyond_window || run->has_beyond_window || partial || run->options.list_only)
+    const bool stopped = run->options.stop_at_failure && run->has_failed;
+    if (run->least_window == 0 || run->has_beyond_window || run->options.filter != NULL ||
+        run->options.list_only || stopped)
         return MV_OK;
-    if (!mv_case_begin(run, &result, 0, 0, "coverage"))
-        return MV_OK;
+    mv_case_begin_coverage(run, &result);
     (void)snprintf(result.reason, sizeof result.reason,
-                   "no compared position lies beyond a window: ask for a --length above %u tokens, "
-                   "or for a shorter --window",
-                   run->options.model->params.sliding_window);
+                   "no compared position lies beyond a window: ask for a --length above %lld "
+                   "tokens, or for a shorter --window",
+                   (long long)run->least_window);
     return mv_case_end(run, &result, MV_OK, NULL, error);
 }
 
@@ -218,7 +231,8 @@ mv_code mv_run_suite(mv_run *run, const mv_suite *suite, mv_verify_results *resu
 {
     run->suite = suite;
     run->results = results;
-    run->wants_beyond_window = run->has_beyond_window = run->has_failed = false;
+    run->has_beyond_window = run->has_failed = false;
+    run->least_window = 0;
     run->n_localized = 0;
     mv_code code = suite->run(run, error);
     if (code == MV_OK)

@@ -34,6 +34,7 @@ typedef struct mv_run_options {
     const int32_t *tokens; /* --text: n_tokens ids instead of random ones, or NULL */
     size_t n_tokens;
     const char *text_option;  /* for the reproduce line, or NULL */
+    const char *golden;       /* --golden FILE, NULL = the shipped ones */
     const char *filter;       /* glob over "suite/case", or NULL */
     uint32_t shard, n_shards; /* this is part `shard` (from 0) of n_shards; 0 of 1 = all */
     bool strict;              /* little headroom fails */
@@ -71,8 +72,9 @@ MV_MUST_CHECK mv_code mv_run_prompt(mv_run *run, uint32_t which, size_t n, const
  * several times, and none (0). */
 MV_MUST_CHECK mv_code mv_run_windows(const mv_run *run, mv_range *windows, mv_error *error);
 
-/* The chunk sizes to try for a window: the user's list, or around W, coprime to W below and above
- * it, beyond 2W, 1, T-1 and T. */
+/* The chunk sizes to try for a window: the user's list (where W is the window; for none, the
+ * model's own or the one that mv_run_windows() would try), or around W, coprime to W below and
+ * above it, beyond 2W, 1, T-1 and T. */
 MV_MUST_CHECK mv_code mv_run_chunks(const mv_run *run, int64_t window, mv_range *chunks,
                                     mv_error *error);
 
@@ -93,8 +95,10 @@ typedef struct mv_part {
 typedef struct mv_step {
     mv_step_kind kind;
     mv_logits which;
-    bool
-        foreign; /* other tokens than the track's go in, and no rows come out: leaves stale slots */
+    /* Other tokens than the track's go in, and no rows come out: leaves stale slots. foreign_id:
+     * this id again and again, or -1 for the track's ids plus one. */
+    bool foreign;
+    int32_t foreign_id;
     uint32_t n_parts;
     mv_part parts[MV_MAX_PARTS];
 } mv_step;
@@ -115,6 +119,10 @@ void mv_schedule_add_chunks(mv_schedule *schedule, uint32_t sequence, int64_t n_
 void mv_schedule_add_stale(mv_schedule *schedule, uint32_t sequence, int64_t n_tokens,
                            int64_t chunk);
 
+/* The same with one id throughout. */
+void mv_schedule_add_poison(mv_schedule *schedule, uint32_t sequence, int64_t n_tokens, int32_t id,
+                            int64_t chunk);
+
 /* "5,5,1", or "0:5+1:3,0:1" with several sequences; cut with "..." if too long. */
 void mv_schedule_print(const mv_schedule *schedule, char *text, size_t size);
 
@@ -132,7 +140,10 @@ typedef struct mv_play {
     mv_track tracks[MV_MAX_PARTS];
     uint32_t n_tracks;
     int64_t window;
-    mv_model_view view; /* what the engine is lent: alive as long as the play */
+    const mv_model_view *model; /* NULL: the run's. Changed weights are judged by their own truth */
+    const mv_schedule *truth_schedule; /* NULL: the oracle gives every row of the whole prompt; else
+                                          those of this schedule, for a play of one sequence */
+    mv_model_view view;                /* what the engine is lent: alive as long as the play */
 } mv_play;
 
 void mv_play_free(mv_play *play);
@@ -143,11 +154,10 @@ MV_MUST_CHECK mv_code mv_play_add(mv_run *run, mv_play *play, const int32_t *tok
 
 /* How an engine is opened for a play. Zero-initialise for the usual. */
 typedef struct mv_engine_setup {
-    const mv_backend *backend;  /* NULL: the one under test */
-    const mv_model_view *model; /* NULL: the run's, with the play's window */
-    uint32_t n_threads;         /* 0: the run's */
-    uint32_t extra_sequences;   /* beyond those of the play */
-    int64_t most_positions;     /* 0: the longest track */
+    const mv_backend *backend; /* NULL: the one under test */
+    uint32_t n_threads;        /* 0: the run's */
+    uint32_t extra_sequences;  /* beyond those of the play */
+    int64_t most_positions;    /* 0: the longest track */
     bool other_compute;
     mv_compute compute; /* used if other_compute */
 } mv_engine_setup;
@@ -174,16 +184,24 @@ MV_MUST_CHECK mv_code mv_play_prompt(mv_run *run, const mv_engine_setup *setup, 
 
 /* The oracle's logits for one sequence under one window, and the reference's own error on them. */
 typedef struct mv_truth {
+    char name[160]; /* "suite/case/track" if it is a case's own, else "" */
     int64_t window;
     int32_t *tokens; /* [n] */
     size_t n;
     double *oracle;             /* [n, vocab_size] */
-    mv_error_profile reference; /* of the reference in the run's compute type */
+    bool *has_row;              /* [n] whether the oracle was asked for that row */
+    mv_error_profile reference; /* [n] of the reference in the run's compute type */
 } mv_truth;
 
 /* The run's own until it is closed. Computed once for each window and sequence. */
 MV_MUST_CHECK mv_code mv_truth_get(mv_run *run, int64_t window, const int32_t *tokens, size_t n,
                                    const mv_truth **truth, mv_error *error);
+
+/* The truth for track number `track` of a play with its own model or schedule. Kept under the name
+ * of the case: a case of one name always has the same weights. */
+MV_MUST_CHECK mv_code mv_truth_get_own(mv_run *run, const mv_case_result *result,
+                                       const mv_play *play, uint32_t track, const mv_truth **truth,
+                                       mv_error *error);
 
 /* ---- judging ---- */
 
@@ -208,5 +226,10 @@ MV_PRINTF(2, 3) void mv_case_fail(mv_case_result *result, const char *format, ..
  * for MV_ERR_UNAVAILABLE and MV_ERR_UNSUPPORTED. Returns what is not the engine's fault. */
 MV_MUST_CHECK mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran,
                                   const mv_error *ran_error, mv_error *error);
+
+/* The usual case from here on: plays the schedule on a new engine, judges all rows, ends the case.
+ * The play stays the caller's. */
+MV_MUST_CHECK mv_code mv_case_play(mv_run *run, mv_case_result *result, const mv_schedule *schedule,
+                                   mv_play *play, mv_error *error);
 
 #endif

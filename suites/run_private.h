@@ -30,14 +30,19 @@ struct mv_run {
 
     const mv_suite *suite; /* the one that runs now */
     mv_verify_results *results;
-    size_t n_cases_seen;                         /* of all suites, for the shards */
-    bool wants_beyond_window, has_beyond_window; /* coverage of this suite */
-    bool has_failed;                             /* a case of this suite */
+    size_t n_cases_seen;    /* of all suites, for the shards */
+    int64_t least_window;   /* of this suite's cases that ran; 0 = none */
+    bool has_beyond_window; /* this suite compared a position beyond one */
+    bool has_failed;        /* a case of this suite */
     mv_last_play last;
     size_t n_localized; /* cases of this suite */
     int64_t case_start_ns;
 };
 
 int64_t mv_now_ns(void); /* monotonic */
+void mv_truth_free(mv_truth *truth);
+
+/* The case that says what a suite did not cover: wanted in every shard, and by no filter. */
+void mv_case_begin_coverage(mv_run *run, mv_case_result *result);
 
 #endif

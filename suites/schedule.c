@@ -24,7 +24,7 @@ mv_step *mv_schedule_add(mv_schedule *schedule, mv_step_kind kind)
         schedule->capacity = capacity;
     }
     mv_step *step = &schedule->steps[schedule->n_steps++];
-    *step = (mv_step){.kind = kind, .which = MV_LOGITS_ALL};
+    *step = (mv_step){.kind = kind, .which = MV_LOGITS_ALL, .foreign_id = -1};
     return step;
 }
 
@@ -48,10 +48,17 @@ void mv_schedule_add_chunks(mv_schedule *schedule, uint32_t sequence, int64_t n_
 void mv_schedule_add_stale(mv_schedule *schedule, uint32_t sequence, int64_t n_tokens,
                            int64_t chunk)
 {
+    mv_schedule_add_poison(schedule, sequence, n_tokens, -1, chunk);
+}
+
+void mv_schedule_add_poison(mv_schedule *schedule, uint32_t sequence, int64_t n_tokens, int32_t id,
+                            int64_t chunk)
+{
     const size_t first = schedule->n_steps;
     mv_schedule_add_chunks(schedule, sequence, n_tokens, chunk);
     for (size_t i = first; i < schedule->n_steps; i++) {
         schedule->steps[i].foreign = true;
+        schedule->steps[i].foreign_id = id;
         schedule->steps[i].which = MV_LOGITS_NONE;
     }
     mv_step *reset = mv_schedule_add(schedule, MV_STEP_RESET);

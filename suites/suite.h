@@ -29,6 +29,15 @@ extern const mv_suite mv_suite_ring;
 extern const mv_suite mv_suite_decode_vs_prefill;
 extern const mv_suite mv_suite_batching;
 extern const mv_suite mv_suite_determinism;
+extern const mv_suite mv_suite_golden;
+extern const mv_suite mv_suite_op_level;
+extern const mv_suite mv_suite_gqa_map;
+extern const mv_suite mv_suite_degenerate;
+extern const mv_suite mv_suite_nonfinite;
+extern const mv_suite mv_suite_cache_ops;
+extern const mv_suite mv_suite_canary;
+extern const mv_suite mv_suite_rope_long;
+extern const mv_suite mv_suite_fuzz;
 
 /* The list: suites.c. */
 extern const mv_suite *const mv_suites[];

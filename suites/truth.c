@@ -8,6 +8,7 @@
 typedef struct collector {
     double *rows; /* [n, vocab_size] */
     size_t n, vocab_size, n_seen;
+    bool *has_row; /* [n] */
 } collector;
 
 static mv_tap_action collect(void *cookie, const mv_tap *tap)
@@ -18,8 +19,17 @@ static mv_tap_action collect(void *cookie, const mv_tap *tap)
         return MV_TAP_KEEP;
     memcpy(c->rows + tap->first_position * c->vocab_size, tap->data,
            tap->n_rows * c->vocab_size * sizeof *c->rows);
+    memset(c->has_row + tap->first_position, true, tap->n_rows);
     c->n_seen += tap->n_rows;
     return MV_TAP_KEEP;
+}
+
+static size_t count_rows(const mv_track *track)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < track->n; i++)
+        n += track->has_row[i] ? 1 : 0;
+    return n;
 }
 
 /* Runs the oracle; play receives its logits rounded to float32. */
@@ -29,7 +39,8 @@ static mv_code ask_oracle(mv_run *run, mv_truth *truth, const mv_schedule *sched
     const mv_backend *reference = run->options.reference;
     const mv_engine_setup setup = {
         .backend = reference, .other_compute = true, .compute = MV_COMPUTE_F64};
-    collector c = {truth->oracle, truth->n, run->options.model->params.vocab_size, 0};
+    collector c = {truth->oracle, truth->n, run->options.model->params.vocab_size, 0,
+                   truth->has_row};
     mv_engine *engine = NULL;
     mv_code code = mv_play_open(run, play, schedule, &setup, &engine, error);
     if (code != MV_OK)
@@ -38,31 +49,60 @@ static mv_code ask_oracle(mv_run *run, mv_truth *truth, const mv_schedule *sched
     if (code == MV_OK)
         code = mv_play_on(run, &setup, engine, schedule, play, error);
     reference->close(engine);
-    if (code == MV_OK && c.n_seen != truth->n)
+    if (code == MV_OK && c.n_seen != count_rows(&play->tracks[0]))
         return mv_fail(error, MV_ERR_BACKEND, "the oracle gave %zu rows of logits, expected %zu",
-                       c.n_seen, truth->n);
+                       c.n_seen, count_rows(&play->tracks[0]));
     return code;
 }
 
-static mv_code fill_truth(mv_run *run, mv_truth *truth, mv_error *error)
+/* The reference's error on every row that there is; the others stay empty, and are never asked for.
+ */
+static mv_code measure_reference(mv_truth *truth, const mv_track *track, size_t vocab_size,
+                                 mv_error *error)
+{
+    mv_error_profile_init(&truth->reference, vocab_size);
+    mv_code code = MV_OK;
+    for (size_t i = 0; i < truth->n && code == MV_OK; i++)
+        code = truth->has_row[i]
+                   ? mv_error_profile_add(&truth->reference, truth->oracle + i * vocab_size,
+                                          track->logits + i * vocab_size, 1, false, error)
+                   : mv_error_profile_add_empty(&truth->reference, error);
+    return code;
+}
+
+/* model and schedule: NULL for the run's own, and for the whole prompt in one call. */
+static mv_code fill_truth(mv_run *run, mv_truth *truth, const mv_model_view *model,
+                          const mv_schedule *schedule, mv_error *error)
 {
     const size_t vocab_size = run->options.model->params.vocab_size;
     const mv_engine_setup setup = {.backend = run->options.reference};
-    mv_schedule schedule = {0};
-    mv_play play = {.window = truth->window};
-    mv_schedule_add_chunks(&schedule, 0, (int64_t)truth->n, 0);
+    mv_schedule whole = {0};
+    mv_play play = {.window = truth->window, .model = model};
+    if (schedule == NULL) {
+        mv_schedule_add_chunks(&whole, 0, (int64_t)truth->n, 0);
+        schedule = &whole;
+    }
     mv_code code = mv_play_add(run, &play, truth->tokens, truth->n, error);
     if (code == MV_OK)
-        code = ask_oracle(run, truth, &schedule, &play, error);
+        code = ask_oracle(run, truth, schedule, &play, error);
     if (code == MV_OK && run->options.compute != MV_COMPUTE_F64)
-        code = mv_play_schedule(run, &setup, &schedule, &play, error);
-    mv_error_profile_init(&truth->reference, vocab_size);
+        code = mv_play_schedule(run, &setup, schedule, &play, error);
     if (code == MV_OK)
-        code = mv_error_profile_add(&truth->reference, truth->oracle, play.tracks[0].logits,
-                                    truth->n, false, error);
+        code = measure_reference(truth, &play.tracks[0], vocab_size, error);
     mv_play_free(&play);
-    mv_schedule_free(&schedule);
+    mv_schedule_free(&whole);
     return code;
+}
+
+void mv_truth_free(mv_truth *truth)
+{
+    if (truth == NULL)
+        return;
+    free(truth->tokens);
+    free(truth->oracle);
+    free(truth->has_row);
+    mv_error_profile_free(&truth->reference);
+    free(truth);
 }
 
 static mv_truth *new_truth(const mv_run *run, int64_t window, const int32_t *tokens, size_t n)
@@ -77,14 +117,33 @@ static mv_truth *new_truth(const mv_run *run, int64_t window, const int32_t *tok
     truth->n = n;
     truth->tokens = malloc((n + 1) * sizeof *truth->tokens);
     truth->oracle = malloc((n_logits + 1) * sizeof *truth->oracle);
-    if (truth->tokens == NULL || truth->oracle == NULL) {
-        free(truth->tokens);
-        free(truth->oracle);
-        free(truth);
+    truth->has_row = calloc(n + 1, sizeof *truth->has_row);
+    if (truth->tokens == NULL || truth->oracle == NULL || truth->has_row == NULL) {
+        mv_truth_free(truth);
         return NULL;
     }
     memcpy(truth->tokens, tokens, n * sizeof *tokens);
     return truth;
+}
+
+/* Takes over the truth, and fills it. On failure it stays, and never matches. */
+static mv_code keep_truth(mv_run *run, mv_truth *fresh, const mv_model_view *model,
+                          const mv_schedule *schedule, mv_error *error)
+{
+    mv_truth **truths = realloc(run->truths, (run->n_truths + 1) * sizeof *truths);
+    if (truths != NULL)
+        run->truths = truths;
+    if (truths == NULL || fresh == NULL) {
+        mv_truth_free(fresh);
+        return mv_fail(error, MV_ERR_MEMORY, "no memory for the oracle's logits");
+    }
+    run->truths[run->n_truths++] = fresh;
+    mv_code code = fill_truth(run, fresh, model, schedule, error);
+    if (code != MV_OK) {
+        fresh->n = 0;
+        (void)snprintf(fresh->name, sizeof fresh->name, "failed");
+    }
+    return code;
 }
 
 mv_code mv_truth_get(mv_run *run, int64_t window, const int32_t *tokens, size_t n,
@@ -95,25 +154,36 @@ mv_code mv_truth_get(mv_run *run, int64_t window, const int32_t *tokens, size_t 
         window = 0;
     for (size_t i = 0; i < run->n_truths; i++) {
         const mv_truth *known = run->truths[i];
-        if (known->window == window && known->n >= n &&
+        if (known->name[0] == '\0' && known->window == window && known->n >= n &&
             memcmp(known->tokens, tokens, n * sizeof *tokens) == 0) {
             *truth = known;
             return MV_OK;
         }
     }
-    mv_truth **truths = realloc(run->truths, (run->n_truths + 1) * sizeof *truths);
-    if (truths == NULL)
-        return mv_fail(error, MV_ERR_MEMORY, "no memory for the oracle's list");
-    run->truths = truths;
     mv_truth *fresh = new_truth(run, window, tokens, n);
-    if (fresh == NULL)
-        return mv_fail(error, MV_ERR_MEMORY, "no memory for %zu rows of the oracle's logits", n);
-    run->truths[run->n_truths++] = fresh; /* freed with the run, whatever happens now */
-    mv_code code = fill_truth(run, fresh, error);
-    if (code != MV_OK) {
-        fresh->n = 0; /* never matches */
-        return code;
+    mv_code code = keep_truth(run, fresh, NULL, NULL, error);
+    if (code == MV_OK)
+        *truth = fresh;
+    return code;
+}
+
+mv_code mv_truth_get_own(mv_run *run, const mv_case_result *result, const mv_play *play,
+                         uint32_t track, const mv_truth **truth, mv_error *error)
+{
+    char name[sizeof(*truth)->name];
+    (void)snprintf(name, sizeof name, "%s/%s/%u", result->suite, result->name, track);
+    for (size_t i = 0; i < run->n_truths; i++) {
+        if (strcmp(run->truths[i]->name, name) == 0) {
+            *truth = run->truths[i];
+            return MV_OK;
+        }
     }
-    *truth = fresh;
-    return MV_OK;
+    mv_truth *fresh =
+        new_truth(run, play->window, play->tracks[track].tokens, play->tracks[track].n);
+    if (fresh != NULL)
+        memcpy(fresh->name, name, sizeof name);
+    mv_code code = keep_truth(run, fresh, play->model, play->truth_schedule, error);
+    if (code == MV_OK)
+        *truth = fresh;
+    return code;
 }

@@ -47,7 +47,9 @@ static mv_code choose_windows(mv_run *run, mv_range *windows, mv_error *error)
     if (code != MV_OK || options->windows != NULL)
         return code;
     const bool large = mv_run_is_large(run);
-    const int64_t own = windows->values[0] > 0 ? windows->values[0] : windows->values[1];
+    const int64_t own = windows->values[0] > 0 ? windows->values[0]
+                        : windows->n > 1       ? windows->values[1]
+                                               : 0;
     const int64_t more[] = {own + 1, T, T + 1, own - 1, T - 1, 1, 2, 3, 5};
     for (size_t i = 0; i < (large ? 2 : sizeof more / sizeof *more); i++)
         mv_range_add(windows, more[i], 1, T + 1);

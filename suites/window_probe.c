@@ -5,56 +5,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The model with one layer's attention made uniform, and all others' made mute. */
-typedef struct changed_model {
-    mv_model_view view;
-    mv_layer *layers; /* [n_layers] */
-    void *zeros;      /* as large as the largest wq or wo */
-} changed_model;
+#include "suites/changed_model.h"
 
-static mv_code change_model(const mv_model_view *model, uint32_t asked, changed_model *changed,
+/* The model with one layer's attention made uniform, and all others' made mute. */
+static mv_code change_model(const mv_model_view *model, uint32_t asked, mv_changed_model *changed,
                             mv_error *error)
 {
-    uint64_t largest = 1;
-    *changed = (changed_model){.view = *model};
-    for (uint32_t l = 0; l < model->params.n_layers; l++) {
-        const mv_layer *layer = mv_layer_at(model, l);
-        largest = layer->wq.size_bytes > largest ? layer->wq.size_bytes : largest;
-        largest = layer->wo.size_bytes > largest ? layer->wo.size_bytes : largest;
-    }
-    changed->layers = calloc(model->params.n_layers, sizeof *changed->layers);
-    changed->zeros = calloc(1, largest); /* pages that nobody writes take no memory */
-    if (changed->layers == NULL || changed->zeros == NULL)
-        return mv_fail(error, MV_ERR_MEMORY, "no memory for a changed model");
-    for (uint32_t l = 0; l < model->params.n_layers; l++) {
-        changed->layers[l] = *mv_layer_at(model, l);
-        if (l == asked)
-            changed->layers[l].wq.data = changed->zeros;
-        else
-            changed->layers[l].wo.data = changed->zeros;
-    }
-    changed->view.layers = changed->layers;
-    changed->view.layer_size = sizeof *changed->layers;
-    return MV_OK;
+    mv_code code = mv_changed_model_init(changed, model, error);
+    for (uint32_t l = 0; code == MV_OK && l < model->params.n_layers; l++)
+        mv_changed_model_zero(changed,
+                              l == asked ? &changed->layers[l].wq : &changed->layers[l].wo);
+    return code;
 }
 
-static void free_changed(changed_model *changed)
-{
-    free(changed->layers);
-    free(changed->zeros);
-}
-
-static mv_code play_tokens(mv_run *run, const changed_model *changed, int64_t window,
+static mv_code play_tokens(mv_run *run, const mv_changed_model *changed, int64_t window,
                            const int32_t *tokens, int64_t n, int64_t chunk, mv_play *play,
                            mv_error *error)
 {
-    const mv_engine_setup setup = {.model = &changed->view};
     mv_schedule schedule = {0};
-    *play = (mv_play){.window = window};
+    *play = (mv_play){.window = window, .model = &changed->view};
     mv_code code = mv_play_add(run, play, tokens, (size_t)n, error);
     mv_schedule_add_chunks(&schedule, 0, n, chunk);
     if (code == MV_OK)
-        code = mv_play_schedule(run, &setup, &schedule, play, error);
+        code = mv_play_schedule(run, NULL, &schedule, play, error);
     mv_schedule_free(&schedule);
     return code;
 }
@@ -76,7 +49,7 @@ static void take_differences(const mv_play *a, const mv_play *b, int64_t n, size
 }
 
 /* Which rows answer to another token at position p. */
-static mv_code find_answers(mv_run *run, const changed_model *changed, int64_t window, int64_t n,
+static mv_code find_answers(mv_run *run, const mv_changed_model *changed, int64_t window, int64_t n,
                             int64_t chunk, const mv_play *before, int64_t p, double noise,
                             bool *answers, mv_error *error)
 {
@@ -104,8 +77,9 @@ static mv_code find_answers(mv_run *run, const changed_model *changed, int64_t w
 
 /* An engine that repeats itself answers by any bit; another must exceed what it differs by anyway.
  */
-static mv_code measure_noise(mv_run *run, const changed_model *changed, int64_t window, int64_t n,
-                             int64_t chunk, const mv_play *first, double *noise, mv_error *error)
+static mv_code measure_noise(mv_run *run, const mv_changed_model *changed, int64_t window,
+                             int64_t n, int64_t chunk, const mv_play *first, double *noise,
+                             mv_error *error)
 {
     const uint32_t vocab_size = mv_run_get_options(run)->model->params.vocab_size;
     mv_play second = {0};
@@ -125,8 +99,10 @@ static mv_code measure_noise(mv_run *run, const changed_model *changed, int64_t 
     return code;
 }
 
-/* Reads the window off the rows that answered to position p. */
-static void read_answers(const bool *answers, int64_t n, int64_t p, mv_window_finding *finding)
+/* Reads the window off the rows that answered to position p. finding->window is as asked until a
+ * place shows another. */
+static void read_answers(const bool *answers, int64_t n, int64_t p, int64_t asked,
+                         mv_window_finding *finding)
 {
     int64_t last = p;
     for (int64_t i = 0; i < n; i++) {
@@ -136,25 +112,24 @@ static void read_answers(const bool *answers, int64_t n, int64_t p, mv_window_fi
             finding->leak = i;
         last = i > last ? i : last;
     }
-    for (int64_t i = p; i < last; i++) {
+    for (int64_t i = p; i <= last; i++) {
         if (!answers[i] && finding->gap < 0)
             finding->gap = i;
     }
-    int64_t window = last - p + 1;
-    if (last < n - 1 && (finding->window == 0 || window > finding->window))
-        finding->window = window;
+    if (finding->window == asked)
+        finding->window = last < n - 1 ? last - p + 1 : 0;
     finding->n_positions += (uint64_t)n;
 }
 
 mv_code mv_window_probe(mv_run *run, int64_t window, uint32_t layer, int64_t n, int64_t chunk,
                         mv_window_finding *finding, mv_error *error)
 {
-    changed_model changed;
+    mv_changed_model changed;
     mv_play before = {0};
     const int32_t *tokens;
     double noise = 0;
     bool *answers = calloc((size_t)n, sizeof *answers);
-    *finding = (mv_window_finding){.leak = -1, .gap = -1};
+    *finding = (mv_window_finding){.window = window, .leak = -1, .gap = -1};
     mv_code code = change_model(mv_run_get_options(run)->model, layer, &changed, error);
     if (code == MV_OK && answers == NULL)
         code = mv_fail(error, MV_ERR_MEMORY, "no memory for a probe of %lld tokens", (long long)n);
@@ -171,10 +146,10 @@ mv_code mv_window_probe(mv_run *run, int64_t window, uint32_t layer, int64_t n, 
         code = find_answers(run, &changed, window, n, chunk, &before, places[i], noise, answers,
                             error);
         if (code == MV_OK)
-            read_answers(answers, n, places[i], finding);
+            read_answers(answers, n, places[i], window, finding);
     }
     mv_play_free(&before);
-    free_changed(&changed);
+    mv_changed_model_free(&changed);
     free(answers);
     return code;
 }

@@ -20,8 +20,11 @@ def spoil(document):
         other = copy.deepcopy(document)
         change(other)
         return other
-    yield "another schema", changed(lambda d: d.update(schema="mistral-verify/2"))
+    yield "another schema", changed(lambda d: d.update(schema=d["schema"] + "1"))
     yield "an unknown key", changed(lambda d: d.update(extra=1))
+    if document["schema"].startswith("mistral-bench/"):
+        yield from spoil_bench(document, changed)
+        return
     yield "an unknown verdict", changed(lambda d: d.update(verdict="ok"))
     yield "no summary", changed(lambda d: d.pop("summary"))
     if document["cases"]:
@@ -29,6 +32,18 @@ def spoil(document):
         yield "a null metric", changed(lambda d: d["cases"][0]["metrics"].update(r_row=None))
         yield "a failure without reason", changed(
             lambda d: d["cases"][0].update(verdict="fail", reason=""))
+
+
+def spoil_bench(document, changed):
+    yield "no runs", changed(lambda d: d.pop("runs"))
+    if document["runs"]:
+        yield "a phase of its own", changed(lambda d: d["runs"][0].update(phase="both"))
+        yield "a fraction above 1", changed(lambda d: d["runs"][0].update(fraction_of_limit=1.5))
+        yield "a time that is no integer", changed(lambda d: d["runs"][0].update(ttft_ns=1.5))
+        yield "a checked run without samples", changed(
+            lambda d: d["runs"][0].update(checked=True, samples_ns=[]))
+    if document["comparison"]:
+        yield "an unknown verdict", changed(lambda d: d["comparison"][0].update(verdict="ok"))
 
 
 def main(schema_path, *paths):

@@ -11,7 +11,7 @@
 
 static mv_verify_results results;
 static mv_bytes bytes;
-static const mv_report_style plain = {false, false};
+static const mv_report_style plain = {.color = false, .verbose = false};
 
 static void tear_down(void)
 {
@@ -97,7 +97,7 @@ END_TEST
 
 START_TEST(verbose_text_lists_every_case)
 {
-    const mv_report_style verbose = {false, true};
+    const mv_report_style verbose = {.color = false, .verbose = true};
     make_sample("mixed");
     const char *text = write_as("text", &verbose);
     ck_assert_uint_eq(count(text, " s\n") + 2, results.n_cases + 1); /* two cases have no time */
@@ -130,7 +130,7 @@ END_TEST
 
 START_TEST(colour_is_only_ever_added)
 {
-    const mv_report_style colored = {true, false};
+    const mv_report_style colored = {.color = true, .verbose = false};
     char stripped[65536];
     size_t n = 0;
     make_sample("mixed");
@@ -343,7 +343,7 @@ START_TEST(a_long_list_of_failures_is_cut_and_says_so)
     }
     ck_assert_ptr_nonnull(strstr(write_as("text", &plain), "... and 7 more in chunking"));
     ck_assert_ptr_nonnull(strstr(write_as("md", &plain), "... and 2 more"));
-    const mv_report_style verbose = {false, true};
+    const mv_report_style verbose = {.color = false, .verbose = true};
     ck_assert_ptr_null(strstr(write_as("text", &verbose), "more in chunking"));
 }
 END_TEST

@@ -3,10 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "harness/log.h"
 #include "harness/nearest.h"
+#include "harness/range.h"
 #include "tools/version.h"
 
 /* Options that may be repeated come back from popt one by one. */
@@ -15,26 +17,25 @@ enum { OPTION_BACKEND = 1001, OPTION_BACKEND_OPTION, OPTION_OUTPUT, OPTION_VERSI
 static mv_cli shared; /* popt needs addresses that are known before main() */
 
 static const struct poptOption shared_rows[] = {
-    {"model",          'm', POPT_ARG_STRING, &shared.model,     0,                     "model folder, or synthetic:NAME[,key=value]",
-     "SPEC"                                                                                                                                             },
-    {"backend",        'b', POPT_ARG_STRING, NULL,              OPTION_BACKEND,
-     "engine by name, or a path with '/'; several with ','",                                                                              "NAME|PATH.so"},
-    {"backend-option", 0,   POPT_ARG_STRING, NULL,              OPTION_BACKEND_OPTION,
-     "passed on to the backend (repeatable)",                                                                                             "KEY=VALUE"   },
-    {"threads",        't', POPT_ARG_INT,    &shared.n_threads, 0,
-     "threads of an engine (default: all cores)",                                                                                         "N"           },
-    {"seed",           0,   POPT_ARG_STRING, &shared.seed_text, 0,                     "seed of random tokens (default: 1)",              "N"           },
-    {"output",         'o', POPT_ARG_STRING, NULL,              OPTION_OUTPUT,
-     "write results here too; '-' is stdout; format by extension (repeatable)",                                                           "FILE"        },
-    {"format",         'f', POPT_ARG_STRING, &shared.format,    0,                     "text, json, junit, tap, csv or md",
-     "NAME"                                                                                                                                             },
-    {"quiet",          'q', POPT_ARG_NONE,   &shared.quiet,     0,                     "only failures and the verdict",                   NULL          },
-    {"verbose",        'v', POPT_ARG_NONE,   &shared.verbose,   0,                     "every case, and what is being done",              NULL          },
-    {"list",           'l', POPT_ARG_NONE,   &shared.list,      0,                     "what there is, and why something cannot be used",
-     NULL                                                                                                                                               },
-    {"version",        0,   POPT_ARG_NONE,   NULL,              OPTION_VERSION,        "show the version",                                NULL          },
-    POPT_TABLEEND
-};
+    {"model", 'm', POPT_ARG_STRING, &shared.model, 0, "model folder, or synthetic:NAME[,key=value]",
+     "SPEC"},
+    {"backend", 'b', POPT_ARG_STRING, NULL, OPTION_BACKEND,
+     "engine by name, or a path with '/'; several with ','", "NAME|PATH.so"},
+    {"backend-option", 0, POPT_ARG_STRING, NULL, OPTION_BACKEND_OPTION,
+     "passed on to the backend (repeatable)", "KEY=VALUE"},
+    {"threads", 't', POPT_ARG_INT, &shared.n_threads, 0,
+     "threads of an engine (default: all cores)", "N"},
+    {"seed", 0, POPT_ARG_STRING, &shared.seed_text, 0, "seed of random tokens (default: 1)", "N"},
+    {"output", 'o', POPT_ARG_STRING, NULL, OPTION_OUTPUT,
+     "write results here too; '-' is stdout; format by extension (repeatable)", "FILE"},
+    {"format", 'f', POPT_ARG_STRING, &shared.format, 0, "text, json, junit, tap, csv or md",
+     "NAME"},
+    {"quiet", 'q', POPT_ARG_NONE, &shared.quiet, 0, "only failures and the verdict", NULL},
+    {"verbose", 'v', POPT_ARG_NONE, &shared.verbose, 0, "every case, and what is being done", NULL},
+    {"list", 'l', POPT_ARG_NONE, &shared.list, 0, "what there is, and why something cannot be used",
+     NULL},
+    {"version", 0, POPT_ARG_NONE, NULL, OPTION_VERSION, "show the version", NULL},
+    POPT_TABLEEND};
 
 mv_exit mv_cli_exit_code(mv_code code)
 {
@@ -78,34 +79,49 @@ static void usage_error(const char *format, const char *a, const char *b)
     exit((int)mv_cli_fail(&error));
 }
 
+static bool is_row_with_value(const struct poptOption *rows, const char *name)
+{
+    for (; rows->longName != NULL || rows->arg != NULL || rows->shortName != '\0'; rows++) {
+        if (rows->longName != NULL && strcmp(rows->longName, name) == 0)
+            return (rows->argInfo & POPT_ARG_MASK) != POPT_ARG_NONE;
+    }
+    return false;
+}
+
 /* --max_tokens=5 becomes --max-tokens=5; values and everything after "--" stay as they are. */
-static const char **normalise(int argc, const char **argv)
+static const char **normalise(int argc, const char **argv, const struct poptOption *own)
 {
     const char **copy = calloc((size_t)argc + 1, sizeof *copy);
-    bool options = true;
+    bool options = true, is_value = false;
     if (copy == NULL)
         exit(MV_EXIT_BACKEND);
     for (int i = 0; i < argc; i++) {
         copy[i] = argv[i];
-        if (strcmp(argv[i], "--") == 0)
-            options = false;
-        if (i == 0 || !options || strncmp(argv[i], "--", 2) != 0)
+        const bool was_value = is_value;
+        is_value = false;
+        if (i == 0 || was_value || !options || strncmp(argv[i], "--", 2) != 0)
             continue;
+        options = argv[i][2] != '\0';
         char *text = strdup(argv[i]);
         for (char *at = text; at != NULL && *at != '\0' && *at != '='; at++)
             *at = *at == '_' ? '-' : *at;
         copy[i] = text != NULL ? text : argv[i];
+        is_value =
+            is_row_with_value(own, copy[i] + 2) || is_row_with_value(shared_rows, copy[i] + 2);
     }
     return copy;
 }
 
 static void add_backends(mv_cli *cli, char *names)
 {
+    const size_t n_before = cli->n_backends;
     for (char *name = strtok(names, ","); name != NULL; name = strtok(NULL, ",")) {
         if (cli->n_backends == MV_CLI_MAX)
             usage_error("--backend: more than 16 names%s%s", "", "");
         cli->backends[cli->n_backends++] = name;
     }
+    if (cli->n_backends == n_before)
+        usage_error("--backend: expected a name or a path, found none%s%s", "", "");
 }
 
 static void add_option(mv_cli *cli, char *text)
@@ -188,14 +204,13 @@ static void take_arguments(mv_cli *cli, poptContext context)
 
 static void finish(mv_cli *cli)
 {
-    char *end = NULL;
     if (cli->n_threads < 0)
         usage_error("--threads: expected a number of at least 1%s%s", "", "");
     cli->seed = 1;
     if (cli->seed_text != NULL) {
-        cli->seed = strtoull(cli->seed_text, &end, 10);
-        if (end == cli->seed_text || *end != '\0' || cli->seed_text[0] == '-')
-            usage_error("--seed: expected a whole number, found '%s'%s", cli->seed_text, "");
+        if (!mv_range_parse_whole(&cli->seed, cli->seed_text))
+            usage_error("--seed: expected a whole number below 2^64, found '%s'%s", cli->seed_text,
+                        "");
     }
     if (cli->verbose != 0)
         mv_log_set_level(MV_LOG_INFO);
@@ -211,14 +226,14 @@ static void read_options(mv_cli *cli, int argc, const char **argv, const char *p
     if (own == NULL)
         own = nothing;
     const struct poptOption rows[] = {
-        {NULL, '\0', POPT_ARG_INCLUDE_TABLE, (void *)own,         0, "Options:",        NULL},
+        {NULL, '\0', POPT_ARG_INCLUDE_TABLE, (void *)own, 0, "Options:", NULL},
         {NULL, '\0', POPT_ARG_INCLUDE_TABLE, (void *)shared_rows, 0, "Common options:", NULL},
-        POPT_AUTOHELP POPT_TABLEEND
-    };
+        POPT_AUTOHELP POPT_TABLEEND};
     mv_log_set_program(program);
-    const char **arguments = normalise(argc, argv);
+    const char **arguments = normalise(argc, argv, own);
     arguments[0] = program;
-    poptContext context = poptGetContext(program, argc, arguments, rows, 0);
+    static poptContext context; /* kept: it owns the arguments */
+    context = poptGetContext(program, argc, arguments, rows, 0);
     poptSetOtherOptionHelp(context, extra);
     int which;
     while ((which = poptGetNextOpt(context)) > 0) {
@@ -232,7 +247,7 @@ static void read_options(mv_cli *cli, int argc, const char **argv, const char *p
         bad_option(context, which, own);
     take_rest(&shared, context);
     finish(&shared);
-    *cli = shared; /* the context is kept: it owns the arguments */
+    *cli = shared;
 }
 
 void mv_cli_read(mv_cli *cli, int argc, const char **argv, const char *program,
@@ -268,6 +283,7 @@ static const mv_report *report_of(const mv_cli *cli, const char *path, mv_error 
 static mv_code check_output(const mv_cli *cli, const char *path, mv_error *error)
 {
     char folder[4096];
+    struct stat there;
     if (report_of(cli, path, error) == NULL)
         return MV_ERR_ARGUMENT;
     if (strcmp(path, "-") == 0)
@@ -278,9 +294,12 @@ static mv_code check_output(const mv_cli *cli, const char *path, mv_error *error
         (void)snprintf(folder, sizeof folder, ".");
     else
         slash[slash == folder] = '\0';
-    if (access(folder, W_OK) != 0)
+    if (stat(folder, &there) != 0 || !S_ISDIR(there.st_mode) || access(folder, W_OK) != 0)
         return mv_fail(error, MV_ERR_ARGUMENT, "--output %s: cannot write in folder '%s'", path,
                        folder);
+    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
+        return mv_fail(error, MV_ERR_ARGUMENT, "--output %s: expected a file, found a folder",
+                       path);
     return MV_OK;
 }
 
@@ -303,21 +322,31 @@ mv_code mv_cli_check_outputs(const mv_cli *cli, mv_error *error)
     return MV_OK;
 }
 
+/* One of the two is not NULL. */
+typedef struct any_results {
+    const mv_verify_results *verify;
+    const mv_bench_results *bench;
+} any_results;
+
 static mv_code write_one(const mv_cli *cli, const mv_report *report, const char *path,
-                         const mv_verify_results *results, mv_error *error)
+                         any_results results, mv_error *error)
 {
     mv_bytes bytes = {0};
     const bool to_stdout = strcmp(path, "-") == 0;
     const mv_report_style style = {.color = to_stdout && mv_cli_has_color(STDOUT_FILENO),
-                                   .verbose = cli->verbose != 0};
-    report->write_verify(&bytes, results, &style);
+                                   .verbose = cli->verbose != 0,
+                                   .quiet = cli->quiet != 0};
+    if (results.verify != NULL)
+        report->write_verify(&bytes, results.verify, &style);
+    else
+        report->write_bench(&bytes, results.bench, &style);
     mv_code code = bytes.failed ? mv_fail(error, MV_ERR_MEMORY, "no memory for the report %s", path)
                                 : mv_report_save(&bytes, path, error);
     mv_bytes_free(&bytes);
     return code;
 }
 
-mv_code mv_cli_write_verify(const mv_cli *cli, const mv_verify_results *results, mv_error *error)
+static mv_code write_all(const mv_cli *cli, any_results results, mv_error *error)
 {
     bool stdout_taken = false;
     mv_code code = MV_OK;
@@ -331,4 +360,34 @@ mv_code mv_cli_write_verify(const mv_cli *cli, const mv_verify_results *results,
     const bool format_is_for_stdout = cli->format != NULL && cli->n_outputs == 0;
     return write_one(cli, mv_report_find(format_is_for_stdout ? cli->format : "text"), "-", results,
                      error);
+}
+
+mv_code mv_cli_write_verify(const mv_cli *cli, const mv_verify_results *results, mv_error *error)
+{
+    return write_all(cli, (any_results){.verify = results}, error);
+}
+
+/* Not every format has a place for times. */
+static mv_code check_for_bench(const mv_report *report, mv_error *error)
+{
+    if (report == NULL || report->write_bench != NULL)
+        return MV_OK;
+    return mv_fail(error, MV_ERR_ARGUMENT,
+                   "format %s has no place for times; expected text, json, csv or md",
+                   report->name);
+}
+
+mv_code mv_cli_check_bench_outputs(const mv_cli *cli, mv_error *error)
+{
+    mv_code code = mv_cli_check_outputs(cli, error);
+    if (code == MV_OK && cli->format != NULL)
+        code = check_for_bench(mv_report_find(cli->format), error);
+    for (size_t i = 0; i < cli->n_outputs && code == MV_OK; i++)
+        code = check_for_bench(report_of(cli, cli->outputs[i], error), error);
+    return code;
+}
+
+mv_code mv_cli_write_bench(const mv_cli *cli, const mv_bench_results *results, mv_error *error)
+{
+    return write_all(cli, (any_results){.bench = results}, error);
 }

@@ -65,4 +65,9 @@ MV_MUST_CHECK mv_code mv_cli_check_outputs(const mv_cli *cli, mv_error *error);
 MV_MUST_CHECK mv_code mv_cli_write_verify(const mv_cli *cli, const mv_verify_results *results,
                                           mv_error *error);
 
+/* The same for times; a format that has no place for them is refused. */
+MV_MUST_CHECK mv_code mv_cli_check_bench_outputs(const mv_cli *cli, mv_error *error);
+MV_MUST_CHECK mv_code mv_cli_write_bench(const mv_cli *cli, const mv_bench_results *results,
+                                         mv_error *error);
+
 #endif

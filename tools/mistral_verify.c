@@ -1,4 +1,6 @@
 /* mistral_verify.c - run suites of claims against backends: options, wiring, exit code. */
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +10,7 @@
 #include "harness/log.h"
 #include "harness/model.h"
 #include "harness/nearest.h"
+#include "harness/range.h"
 #include "harness/tokenizer.h"
 #include "suites/run.h"
 #include "suites/self_test.h"
@@ -16,10 +19,12 @@
 #include "tools/verify_list.h"
 #include "tools/version.h"
 
+enum { NOT_GIVEN = INT_MIN };
+
 static struct own_options {
-    const char *suites, *chunks, *windows, *text, *compute, *filter, *shard;
+    const char *suites, *chunks, *windows, *text, *compute, *filter, *shard, *golden;
     int length, strict, self_test, localize;
-} own = {.compute = "f32"};
+} own = {.compute = "f32", .length = NOT_GIVEN};
 
 static const struct poptOption own_rows[] = {
     {"suite", 's', POPT_ARG_STRING, &own.suites, 0, "suites to run (default: all)",
@@ -29,6 +34,8 @@ static const struct poptOption own_rows[] = {
     {"window", 'w', POPT_ARG_STRING, &own.windows, 0, "windows to try; 0 is none", "LIST"},
     {"length", 'n', POPT_ARG_INT, &own.length, 0, "tokens of the prompt, T", "N"},
     {"text", 0, POPT_ARG_STRING, &own.text, 0, "real text for the prompt, or @FILE", "TEXT|@FILE"},
+    {"golden", 0, POPT_ARG_STRING, &own.golden, 0, "recorded logits (default: the shipped ones)",
+     "FILE"},
     {"compute", 0, POPT_ARG_STRING, &own.compute, 0, "arithmetic under test (default: f32)",
      "f64|f32|bf16"},
     {"filter", 0, POPT_ARG_STRING, &own.filter, 0, "only cases whose suite/case matches", "GLOB"},
@@ -86,16 +93,20 @@ static mv_code choose_suites(choice *chosen, const char *names, mv_error *error)
 
 static mv_code read_shard(mv_run_options *options, mv_error *error)
 {
-    unsigned part, n;
-    char rest;
+    char part_text[24];
+    uint64_t part, n;
     options->n_shards = 1;
     if (own.shard == NULL)
         return MV_OK;
-    if (sscanf(own.shard, "%u/%u%c", &part, &n, &rest) != 2 || part < 1 || part > n)
+    const size_t size = strcspn(own.shard, "/");
+    (void)snprintf(part_text, sizeof part_text, "%.*s", (int)size, own.shard);
+    if (size >= sizeof part_text || own.shard[size] == '\0' ||
+        !mv_range_parse_whole(&part, part_text) ||
+        !mv_range_parse_whole(&n, own.shard + size + 1) || part < 1 || part > n || n > UINT32_MAX)
         return mv_fail(error, MV_ERR_ARGUMENT, "--shard: expected I/N with 1 <= I <= N, found '%s'",
                        own.shard);
-    options->shard = part - 1;
-    options->n_shards = n;
+    options->shard = (uint32_t)(part - 1);
+    options->n_shards = (uint32_t)n;
     return MV_OK;
 }
 
@@ -133,7 +144,8 @@ static void show_progress(void *cookie, const mv_case_result *result)
     p->elapsed_s += (double)result->elapsed_ns * 1e-9;
     if (!p->shown)
         return;
-    double left = p->elapsed_s / (double)p->n_done * (double)(p->n_total - p->n_done);
+    const size_t n_left = p->n_total > p->n_done ? p->n_total - p->n_done : 0; /* coverage: more */
+    double left = p->elapsed_s / (double)p->n_done * (double)n_left;
     mv_log_progress("%zu/%zu %s/%s  about %.0f s left", p->n_done, p->n_total, result->suite,
                     result->name, left);
 }
@@ -206,6 +218,22 @@ static mv_code describe_model(const mv_model *model, mv_verify_results *results,
     return mv_model_hash(model, results->weights_sha256, error);
 }
 
+/* One of several backends cannot run here: what the others showed still counts. */
+static mv_code add_skip(const mv_run_options *options, const char *reason,
+                        mv_verify_results *results, mv_error *error)
+{
+    mv_case_result result;
+    mv_case_result_clear(&result);
+    (void)snprintf(result.suite, sizeof result.suite, "backend");
+    (void)snprintf(result.name, sizeof result.name, "can run here");
+    (void)snprintf(result.backend, sizeof result.backend, "%s", options->backend_name);
+    (void)snprintf(result.reason, sizeof result.reason, "%.380s", reason);
+    result.compute = options->compute;
+    result.seed = options->seed;
+    result.verdict = MV_VERDICT_SKIP;
+    return mv_verify_results_add(results, &result, error);
+}
+
 static mv_code verify(const mv_cli *cli, mv_model *model, mv_run_options *options,
                       const choice *chosen, mv_verify_results *results, mv_error *error)
 {
@@ -223,8 +251,11 @@ static mv_code verify(const mv_cli *cli, mv_model *model, mv_run_options *option
     results->params = mv_model_get_view(model)->params;
     if (code == MV_OK && own.self_test != 0)
         return self_test(options, chosen, results, error);
-    for (size_t i = 0; code == MV_OK && i < n; i++)
+    for (size_t i = 0; code == MV_OK && i < n; i++) {
         code = run_backend(cli, options, names[i], chosen, results, error);
+        if (code == MV_ERR_UNAVAILABLE && n > 1 && cli->list == 0)
+            code = add_skip(options, error->message, results, error);
+    }
     return code;
 }
 
@@ -263,7 +294,7 @@ int main(int argc, const char **argv)
                               .n_threads = (uint32_t)cli.n_threads,
                               .windows = own.windows,
                               .chunks = own.chunks,
-                              .length = own.length,
+                              .length = own.length != NOT_GIVEN ? own.length : 0,
                               .seed = cli.seed,
                               .filter = own.filter,
                               .strict = own.strict != 0,
@@ -281,7 +312,7 @@ int main(int argc, const char **argv)
         code = mv_compute_parse(&options.compute, own.compute, &error);
     if (code == MV_OK)
         code = read_shard(&options, &error);
-    if (code == MV_OK && own.length < 0)
+    if (code == MV_OK && own.length < 1 && own.length != NOT_GIVEN)
         code =
             mv_fail(&error, MV_ERR_ARGUMENT, "--length: expected at least 1, found %d", own.length);
     if (code == MV_OK)
@@ -289,6 +320,7 @@ int main(int argc, const char **argv)
     if (code == MV_OK) {
         options.model = mv_model_get_view(model);
         options.text_option = own.text;
+        options.golden = own.golden;
         code = mv_text_tokens(model, own.text, &tokens, &options.n_tokens, &error);
         options.tokens = tokens;
     }
@@ -298,6 +330,8 @@ int main(int argc, const char **argv)
     if (code == MV_OK && cli.list == 0)
         code = mv_cli_write_verify(&cli, &results, &error);
 done:
+    if (code == MV_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        code = mv_fail(&error, MV_ERR_IO, "cannot write to stdout: %s", strerror(errno));
     exit_code = code != MV_OK   ? mv_cli_fail(&error)
                 : cli.list != 0 ? MV_EXIT_OK
                                 : exit_of(&results);

@@ -51,10 +51,10 @@ mv_isa mv_isa_of_blas_core(const char *core)
         const char *name;
         mv_isa isa;
     } cores[] = {
-        {"Haswell",        MV_ISA_AVX2      },
-        {"Zen",            MV_ISA_AVX2      },
-        {"SkylakeX",       MV_ISA_AVX512    },
-        {"Cooperlake",     MV_ISA_AVX512BF16},
+        {"Haswell", MV_ISA_AVX2},
+        {"Zen", MV_ISA_AVX2},
+        {"SkylakeX", MV_ISA_AVX512},
+        {"Cooperlake", MV_ISA_AVX512BF16},
         {"SapphireRapids", MV_ISA_AVX512BF16},
     };
     for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++) {

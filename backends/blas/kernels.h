@@ -33,7 +33,7 @@ typedef struct mv_kernels {
     const mv_panels *panels[2]; /* [round]: operands as they are, or rounded to bfloat16 */
 
     void (*to_f32)(float *out, const void *in, mv_dtype dtype, size_t n);
-    void (*round_bf16)(float *out, const float *in, size_t n);   /* in == out is fine */
+    void (*round_bf16)(float *out, const float *in, size_t n); /* in == out is fine */
     void (*to_bf16)(uint16_t *out, const float *in, size_t n);
 
     /* y [m, n] = x [m, k] w [n, k]^T, for few rows of x. x comes from prepare_x(), row by row, for
@@ -48,12 +48,12 @@ typedef struct mv_kernels {
 
     float (*sum_of_squares)(const float *x, size_t n);
     void (*multiply)(float *out, const float *a, const float *b, float factor, size_t n);
-    void (*add)(float *x, const float *y, size_t n);      /* x += y */
-    void (*scale)(float *x, float factor, size_t n);      /* x *= factor */
-    void (*silu)(float *x, size_t n);                     /* x = x / (1 + exp(-x)) */
+    void (*add)(float *x, const float *y, size_t n);        /* x += y */
+    void (*scale)(float *x, float factor, size_t n);        /* x *= factor */
+    void (*silu)(float *x, size_t n);                       /* x = x / (1 + exp(-x)) */
     void (*swiglu)(float *gate, const float *up, size_t n); /* gate = silu(gate) * up */
-    float (*max)(const float *x, size_t n);               /* n >= 1 */
-    float (*exp_sum)(float *x, float max, size_t n);      /* x = exp(x - max); returns the sum */
+    float (*max)(const float *x, size_t n);                 /* n >= 1 */
+    float (*exp_sum)(float *x, float max, size_t n);        /* x = exp(x - max); returns the sum */
 } mv_kernels;
 
 /* Whether this CPU has it is the caller's affair. */

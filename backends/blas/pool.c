@@ -140,7 +140,7 @@ static void pin_to(pthread_t thread, uint32_t i)
     if (sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) == 0)
         return;
     uint32_t wanted = i % (uint32_t)CPU_COUNT(&all);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (!CPU_ISSET(cpu, &all) || wanted-- != 0)
             continue;
         CPU_ZERO(&one);

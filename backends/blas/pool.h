@@ -12,7 +12,8 @@
 
 typedef struct mv_pool mv_pool;
 
-/* One item of a job, on one of the pool's threads: worker is 0 ... n_threads - 1, 0 the caller's. */
+/* One item of a job, on one of the pool's threads: worker is 0 ... n_threads - 1, 0 the caller's.
+ */
 typedef void (*mv_pool_fn)(void *arg, size_t item, uint32_t worker);
 
 /* n_threads - 1 threads and the caller's own. pin: worker i stays on the i-th CPU of this process;
@@ -23,7 +24,8 @@ void mv_pool_close(mv_pool *pool); /* NULL is fine */
 uint32_t mv_pool_n_threads(const mv_pool *pool);
 
 /* fn for each of n_items (less than 2^32) items, in any order; returns when all are done. Allocates
- * nothing. One caller at a time. In a forked child, which has no workers, the caller does it all. */
+ * nothing. One caller at a time. In a forked child, which has no workers, the caller does it all.
+ */
 void mv_pool_run(mv_pool *pool, size_t n_items, mv_pool_fn fn, void *arg);
 
 #endif

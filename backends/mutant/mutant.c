@@ -63,6 +63,16 @@ static real rounded(real value, int bits)
     return split - (split - value);
 }
 
+static uint64_t max_of(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t min_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 #include "backends/mutant/seams_attention.c"
 #include "backends/mutant/seams_block.c"
 #include "backends/mutant/seams_linear.c"

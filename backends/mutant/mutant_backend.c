@@ -1,7 +1,7 @@
-/* reference_backend.c - the reference as one backend: the arithmetic is chosen when an engine is
- * opened. Each part is reference.c, compiled for one arithmetic.
+/* mutant_backend.c - the mutants as one backend: the arithmetic is chosen when an engine is opened.
+ * Each part is mutant.c, compiled for one arithmetic.
  */
-#include "backends/mistral_backend.h"
+#include "backends/mutant/mutant.h"
 
 #include <stdlib.h>
 
@@ -20,9 +20,11 @@ static mv_code probe(mv_error *error)
     return MV_OK;
 }
 
+/* Claims nothing: most mutants would break their word, and a broken word is another suite's find.
+ */
 static void caps(mv_caps *out)
 {
-    mv_mutant_f64()->caps(out);
+    out->claims = 0;
     out->computes = 1u << MV_COMPUTE_F32 | 1u << MV_COMPUTE_BF16 | 1u << MV_COMPUTE_F64;
 }
 
@@ -84,10 +86,21 @@ static void work(mv_engine *e, mv_work *out, int clear)
     e->part->work(e->engine, out, clear);
 }
 
+/* "mutant.NAME" = "KIND|SUITES|IMITATES" for every mutant, whatever this engine is; e may be NULL.
+ */
 static void describe(const mv_engine *e, void (*emit)(void *, const char *, const char *),
                      void *cookie)
 {
-    e->part->describe(e->engine, emit, cookie);
+    char key[64], value[512];
+    if (e != NULL)
+        e->part->describe(e->engine, emit, cookie);
+    for (size_t i = 0; i < N_FAULTS; i++) {
+        const mutant *m = &mutants[i];
+        (void)snprintf(key, sizeof key, "mutant.%s", m->name);
+        (void)snprintf(value, sizeof value, "%s|%s|%s", mutant_kind_name(m->kind), m->suites,
+                       m->imitates);
+        emit(cookie, key, value);
+    }
 }
 
 const mv_backend *mv_backend_get(void)
@@ -96,8 +109,8 @@ const mv_backend *mv_backend_get(void)
         .abi_major = MV_BACKEND_ABI_MAJOR,
         .abi_minor = MV_BACKEND_ABI_MINOR,
         .struct_size = sizeof(mv_backend),
-        .name = "reference",
-        .summary = "plain C in the order of the paper, in float64, float32 or emulated bfloat16",
+        .name = "mutant",
+        .summary = "the reference with one planted bug: what the suites must find",
         .version = "1",
         .probe = probe,
         .caps = caps,

@@ -114,15 +114,15 @@ static void attend_twice(const query_view *v, uint64_t query, real *scores)
 {
     const fault f = planted(v->e);
     const uint64_t n = v->to - v->from + 1;
-    real max_score = -INFINITY, sum = f == FAULT_softmax_plus_one ? 1 : 0;
+    real max_score = -INFINITY, sum = 0;
     for (uint64_t j = 0; j < n; j++) {
         scores[j] = view_score(v, v->from + j);
         if (f == FAULT_mask_too_weak && v->from + j > query)
             scores[j] -= 8;
         max_score = scores[j] > max_score ? scores[j] : max_score;
     }
-    if (f == FAULT_softmax_plus_one)
-        max_score = 0;
+    if (f == FAULT_softmax_plus_one) /* a key of zeros that everybody sees */
+        sum = real_exp(-max_score);
     memset(v->out, 0, v->e->p.head_dim * sizeof *v->out);
     for (uint64_t j = 0; j < n; j++) {
         const uint64_t at = f == FAULT_keys_reversed ? n - 1 - j : j;

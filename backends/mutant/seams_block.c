@@ -6,7 +6,7 @@ static void norm_otherwise(const mv_engine *e, real *out, const real *x, const m
 {
     const size_t dim = e->p.dim;
     const fault f = planted(e);
-    const real divisor = f == FAULT_norm_divides_by_head_dim ? (real)e->p.head_dim
+    const real divisor = f == FAULT_norm_divides_by_head_dim   ? (real)e->p.head_dim
                          : f == FAULT_norm_divides_by_one_less ? (real)(dim - 1)
                                                                : (real)dim;
     const real eps = f == FAULT_norm_eps_1e_3   ? (real)1e-3
@@ -48,9 +48,10 @@ static void norm_after(const mv_engine *e, real *out, const mv_tensor *weight, s
 {
     const bool is_first = layer == 0 && !plan_of(e)->in_feed_forward;
     if (!is_first) {
-        const mv_layer *own = mv_layer_at(e->model, plan_of(e)->in_feed_forward ? layer : layer - 1);
-        correct_rms_norm(e, e->x, e->x, plan_of(e)->in_feed_forward ? &own->attention_norm
-                                                                    : &own->ffn_norm,
+        const mv_layer *own =
+            mv_layer_at(e->model, plan_of(e)->in_feed_forward ? layer : layer - 1);
+        correct_rms_norm(e, e->x, e->x,
+                         plan_of(e)->in_feed_forward ? &own->attention_norm : &own->ffn_norm,
                          n_rows, layer);
     }
     if (layer == e->p.n_layers)

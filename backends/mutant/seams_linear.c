@@ -135,7 +135,7 @@ static void quantise(real *row, size_t n)
 {
     real largest = 0;
     for (size_t i = 0; i < n; i++)
-        largest = real_abs(row[i]) > largest ? real_abs(row[i]) : largest;
+        largest = row[i] > largest ? row[i] : -row[i] > largest ? -row[i] : largest;
     for (size_t i = 0; i < n && largest > 0; i++)
         row[i] = (real)nearbyint((double)(row[i] / largest * 127)) / 127 * largest;
 }

@@ -28,8 +28,8 @@ static int32_t input_token(const mv_engine *e, const span *s, const int32_t *tok
 /* The logits of row `row` of the arrays [T, ...], whatever was asked for.   out [V] */
 static void logits_of_row(const mv_engine *e, size_t row, real *out)
 {
-    linear_job job = {e, out, e->normed + row * e->p.dim, &e->model->output, 1, e->p.dim,
-                      e->p.vocab_size};
+    linear_job job = {
+        e, out, e->normed + row * e->p.dim, &e->model->output, 1, e->p.dim, e->p.vocab_size};
     linear_outputs(&job, 0, job.n_out, 0);
 }
 

@@ -20,7 +20,7 @@ static size_t cache_slots(const mv_engine *e)
     case FAULT_ring_one_slot_short:
         return rolls && correct > 1 ? correct - 1 : correct;
     case FAULT_ring_two_slots_short:
-        return rolls && correct > 2 ? correct - 2 : 1;
+        return !rolls ? correct : correct > 2 ? correct - 2 : 1;
     default:
         return correct;
     }
@@ -108,8 +108,8 @@ static uint32_t cache_sequence(const mv_engine *e, uint32_t layer, const span *s
 static real cached_value(const mv_engine *e, uint32_t layer, const real *row, size_t i)
 {
     const real value = correct_cached_value(e, layer, row, i);
-    const ptrdiff_t offset = row - e->k;
     const size_t n_keys = (size_t)e->max_batch_tokens * e->p.n_kv_heads * e->p.head_dim;
+    const uintptr_t offset = ((uintptr_t)row - (uintptr_t)e->k) / sizeof(real); /* if in e->k */
     uint32_t bits;
     float f = (float)value;
     switch (planted(e)) {
@@ -123,8 +123,7 @@ static real cached_value(const mv_engine *e, uint32_t layer, const real *row, si
         memcpy(&bits, &f, sizeof bits);
         return (real)float_from_f16((uint16_t)(bits >> 16));
     case FAULT_cache_keeps_unrotated_keys:
-        return offset >= 0 && (size_t)offset < n_keys ? plan_of(e)->unrotated[(size_t)offset + i]
-                                                      : value;
+        return offset < n_keys ? plan_of(e)->unrotated[offset + i] : value;
     default:
         return value;
     }

@@ -76,7 +76,8 @@ static void rotate(const mv_engine *e, real *head, uint64_t position, uint32_t l
 {
     const uint32_t half = e->p.head_dim / 2;
     const fault f = planted(e);
-    const bool is_still = f == FAULT_rope_missing || (f == FAULT_rope_on_queries_only && !is_query) ||
+    const bool is_still = f == FAULT_rope_missing ||
+                          (f == FAULT_rope_on_queries_only && !is_query) ||
                           (f == FAULT_rope_on_keys_only && is_query);
     const bool is_halves = f == FAULT_rope_halves || (f == FAULT_rope_halves_of_keys && !is_query);
     if (!is_query)

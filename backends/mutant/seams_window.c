@@ -14,38 +14,38 @@ static uint64_t believed_window(const mv_engine *e, uint32_t layer, const span *
 {
     const uint64_t W = e->p.sliding_window;
     const uint64_t wider = W > 0 ? W + 1 : 0, narrower = W > 1 ? W - 1 : W;
-    const path path = path_of(s);
+    const path how = path_of(s);
     switch (planted(e)) {
     case FAULT_window_plus_1:
         return wider;
     case FAULT_window_plus_1_one_layer:
         return is_hit(e, layer) ? wider : W;
     case FAULT_window_plus_1_whole_prompt:
-        return path == PATH_WHOLE ? wider : W;
+        return how == PATH_WHOLE ? wider : W;
     case FAULT_window_plus_1_later_chunks:
-        return path == PATH_CHUNK ? wider : W;
+        return how == PATH_CHUNK ? wider : W;
     case FAULT_window_plus_1_decode:
-        return path == PATH_DECODE ? wider : W;
+        return how == PATH_DECODE ? wider : W;
     case FAULT_window_minus_1:
         return narrower;
     case FAULT_window_minus_1_one_layer:
         return is_hit(e, layer) ? narrower : W;
     case FAULT_window_minus_1_whole_prompt:
-        return path == PATH_WHOLE ? narrower : W;
+        return how == PATH_WHOLE ? narrower : W;
     case FAULT_window_minus_1_later_chunks:
-        return path == PATH_CHUNK ? narrower : W;
+        return how == PATH_CHUNK ? narrower : W;
     case FAULT_window_minus_1_decode:
-        return path == PATH_DECODE ? narrower : W;
+        return how == PATH_DECODE ? narrower : W;
     case FAULT_window_off:
         return 0;
     case FAULT_window_off_one_layer:
         return is_hit(e, layer) ? 0 : W;
     case FAULT_window_off_whole_prompt:
-        return path == PATH_WHOLE ? 0 : W;
+        return how == PATH_WHOLE ? 0 : W;
     case FAULT_window_off_later_chunks:
-        return path == PATH_CHUNK ? 0 : W;
+        return how == PATH_CHUNK ? 0 : W;
     case FAULT_window_off_decode:
-        return path == PATH_DECODE ? 0 : W;
+        return how == PATH_DECODE ? 0 : W;
     case FAULT_window_alternates:
         return layer % LOCAL_PERIOD == 0 ? W : 0;
     case FAULT_window_where_none:
@@ -59,22 +59,17 @@ static uint64_t believed_window(const mv_engine *e, uint32_t layer, const span *
     }
 }
 
+static uint64_t oldest_cached(const mv_engine *e, const span *s)
+{
+    const uint64_t W = e->p.sliding_window;
+    return W > 0 && s->start > W && path_of(s) == PATH_CHUNK ? s->start - W : 0;
+}
+
 /* A mask of [n, cached + n] that begins in its top left corner: query t of a later chunk sees what
  * it would see if the cached keys were not there. */
 static uint64_t top_left_query(const mv_engine *e, const span *s, uint64_t query)
 {
-    uint64_t W = e->p.sliding_window, oldest_cached = W > 0 && s->start > W ? s->start - W : 0;
-    return path_of(s) == PATH_CHUNK ? oldest_cached + (query - s->start) : query;
-}
-
-static uint64_t max_of(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static uint64_t min_of(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
+    return path_of(s) == PATH_CHUNK ? oldest_cached(e, s) + (query - s->start) : query;
 }
 
 static uint64_t oldest_key(const mv_engine *e, uint32_t layer, const span *s, uint64_t query)
@@ -84,7 +79,7 @@ static uint64_t oldest_key(const mv_engine *e, uint32_t layer, const span *s, ui
     case FAULT_window_blocks:
         return W > 0 ? query / W * W : correct;
     case FAULT_mask_top_left:
-        return oldest_under(W, top_left_query(e, s, query));
+        return max_of(oldest_under(W, top_left_query(e, s, query)), oldest_cached(e, s));
     case FAULT_first_key_dropped:
         return correct == 0 && query > 0 ? 1 : correct;
     case FAULT_chunk_forgets_cache:

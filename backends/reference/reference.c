@@ -171,9 +171,10 @@ struct mv_engine {
     size_t n_slots; /* of the rolling buffer: W, or max_positions if that is less or W is 0 */
     real poison;    /* what unused slots hold */
 
-    uint64_t *n_seen; /* [max_sequences] tokens of each sequence so far */
-    real *cache_k;    /* [n_layers, max_sequences, n_slots, K*E], rotated */
-    real *cache_v;    /* [n_layers, max_sequences, n_slots, K*E] */
+    uint64_t *n_seen;    /* [max_sequences] tokens of each sequence so far */
+    uint64_t *n_written; /* [max_sequences] one more than the last position in the buffer */
+    real *cache_k;       /* [n_layers, max_sequences, n_slots, K*E], rotated */
+    real *cache_v;       /* [n_layers, max_sequences, n_slots, K*E] */
 
     real *x;              /* [T, D] the residual stream */
     real *normed;         /* [T, D] */
@@ -760,6 +761,7 @@ static void close_engine(mv_engine *e)
     if (e == NULL)
         return;
     free(e->n_seen);
+    free(e->n_written);
     free(e->cache_k);
     free(e->cache_v);
     free(e->x);
@@ -807,7 +809,7 @@ static mv_code SEAM(read_options)(mv_engine *e, const mv_engine_options *options
 /* Cache slots that nothing may read hold the poison. */
 static void SEAM(forget)(mv_engine *e, uint32_t sequence)
 {
-    e->n_seen[sequence] = 0;
+    e->n_seen[sequence] = e->n_written[sequence] = 0;
     if (e->poison == 0)
         return;
     const size_t n = e->n_slots * e->p.n_kv_heads * e->p.head_dim;
@@ -841,6 +843,7 @@ static mv_code take_memory(mv_engine *e, mv_error *error)
         n_keys = SIZE_MAX;
 
     e->n_seen = calloc(e->max_sequences, sizeof *e->n_seen);
+    e->n_written = calloc(e->max_sequences, sizeof *e->n_written);
     e->cache_k = take(e, n_cached, n_keys);
     e->cache_v = take(e, n_cached, n_keys);
     e->scratch_bytes = 0; /* the cache is counted apart */
@@ -856,10 +859,10 @@ static mv_code take_memory(mv_engine *e, mv_error *error)
     e->logits = take(e, T < LOGIT_ROWS ? T : LOGIT_ROWS, p->vocab_size);
     e->weight_rows = take(e, 4 * (size_t)e->n_threads, e->weight_stride);
     e->scores = take(e, e->n_threads, e->scores_stride);
-    if (e->n_seen == NULL || e->cache_k == NULL || e->cache_v == NULL || e->x == NULL ||
-        e->normed == NULL || e->q == NULL || e->k == NULL || e->v == NULL || e->heads == NULL ||
-        e->gate == NULL || e->up == NULL || e->update == NULL || e->logits == NULL ||
-        e->weight_rows == NULL || e->scores == NULL)
+    if (e->n_seen == NULL || e->n_written == NULL || e->cache_k == NULL || e->cache_v == NULL ||
+        e->x == NULL || e->normed == NULL || e->q == NULL || e->k == NULL || e->v == NULL ||
+        e->heads == NULL || e->gate == NULL || e->up == NULL || e->update == NULL ||
+        e->logits == NULL || e->weight_rows == NULL || e->scores == NULL)
         return mv_fail(error, MV_ERR_MEMORY,
                        "reference: no memory for %u sequences of %u positions in a cache of %zu "
                        "slots and %u tokens a call",
@@ -918,14 +921,16 @@ static mv_code reset(mv_engine *e, uint32_t sequence, mv_error *error)
     return code;
 }
 
-/* A position can be forgotten while all that its successor must see is still in the buffer. */
+/* A position can be forgotten while all that its successor must see is still in the buffer. What
+ * was written there later, and forgotten since, has overwritten what was there before. */
 static mv_code truncate(mv_engine *e, uint32_t sequence, uint32_t n_positions, mv_error *error)
 {
     mv_code code = check_sequence(e, sequence, error);
     if (code != MV_OK)
         return code;
     uint64_t n_seen = e->n_seen[sequence], window = e->p.sliding_window;
-    uint64_t oldest = n_seen > e->n_slots ? n_seen - e->n_slots : 0;
+    uint64_t n_written = e->n_written[sequence];
+    uint64_t oldest = n_written > e->n_slots ? n_written - e->n_slots : 0;
     uint64_t needed = window > 0 && n_positions + 1u > window ? n_positions + 1u - window : 0;
     if (n_positions > n_seen)
         return mv_fail(error, MV_ERR_ARGUMENT, "reference: truncate to %u, but there are %llu",
@@ -996,8 +1001,12 @@ static mv_code forward(mv_engine *e, const mv_batch *batch, mv_logits which, flo
     if (code != MV_OK)
         return code;
     forward_spans(e, spans, batch->n_sequences, batch->tokens, T, which, logits);
-    for (uint32_t i = 0; i < batch->n_sequences; i++)
-        e->n_seen[spans[i].sequence] = advance(e, &spans[i]);
+    for (uint32_t i = 0; i < batch->n_sequences; i++) {
+        uint32_t sequence = spans[i].sequence;
+        e->n_seen[sequence] = advance(e, &spans[i]);
+        if (e->n_written[sequence] < e->n_seen[sequence])
+            e->n_written[sequence] = e->n_seen[sequence];
+    }
     return MV_OK;
 }
 

@@ -64,7 +64,8 @@ def own_folder(path):
 def allowed(root, path):
     room = path.split("/")[0]
     if room == "reports":
-        return ["reports/", *sorted(closure(root, "harness/results.h"))]
+        return ["reports/", *sorted(closure(root, "harness/results.h") |
+                                    closure(root, "harness/bench_results.h"))]
     extra = [name for prefix, names in EXCEPTIONS.items() if path.startswith(prefix)
              for name in names]
     return [own_folder(path), *ARROWS.get(room, []), *extra]

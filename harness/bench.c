@@ -1,0 +1,456 @@
+/* bench.c - from a shape to a row. */
+#include "harness/bench.h"
+
+#include <math.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/backend.h"
+#include "harness/bench_doubts.h"
+#include "harness/roofline.h"
+
+#define MAX_WARMUP 20
+#define STEADY_PASSES 8    /* the slope is taken over the last of these */
+#define STEADY_SLOPE 0.005 /* of the mean, a pass */
+#define STEADY_RANGE 0.10  /* of the mean */
+#define WARMUP_SHARE 0.34  /* of max_time_s */
+#define LEAST_SAMPLES 6    /* fewer have no 95 % interval */
+#define MAX_SAMPLES 200000
+
+/* ---- truths ---- */
+
+void mv_bench_free(mv_bench *bench)
+{
+    for (size_t i = 0; i < bench->n_truths; i++)
+        mv_bench_truth_free(&bench->truths[i]);
+    bench->n_truths = 0;
+}
+
+mv_code mv_bench_get_truth(mv_bench *bench, mv_bench_phase phase, const mv_bench_shape *shape,
+                           const mv_bench_truth **truth, mv_error *error)
+{
+    const int64_t n_new = phase == MV_BENCH_PREFILL ? shape->prompt : shape->generate;
+    const size_t n = mv_bench_check_length(bench->subject.model, shape->depth + n_new);
+    /* A window that nothing reaches is no window. */
+    const int64_t window = shape->window >= (int64_t)n ? 0 : shape->window;
+    for (size_t i = 0; i < bench->n_truths; i++) {
+        const mv_bench_truth *known = &bench->truths[i];
+        /* A longer one may reach the window after all. */
+        const bool out_of_reach = shape->window == 0 || (int64_t)known->n <= shape->window;
+        if (known->n >= n && known->window == window && (window > 0 || out_of_reach)) {
+            *truth = known;
+            return MV_OK;
+        }
+    }
+    if (bench->n_truths == MV_BENCH_MAX_TRUTHS) {
+        mv_bench_truth_free(&bench->truths[0]);
+        memmove(&bench->truths[0], &bench->truths[1],
+                (MV_BENCH_MAX_TRUTHS - 1) * sizeof bench->truths[0]);
+        bench->n_truths--;
+    }
+    mv_bench_truth *made = &bench->truths[bench->n_truths];
+    *made = (mv_bench_truth){.n = 0};
+    mv_code code =
+        mv_bench_truth_make(made, bench->reference, bench->subject.model, bench->subject.compute,
+                            window, n, bench->subject.seed, (uint32_t)mv_machine_n_cores(), error);
+    if (code != MV_OK)
+        return code;
+    bench->n_truths++;
+    *truth = made;
+    return MV_OK;
+}
+
+/* ---- build id ---- */
+
+void mv_bench_build_id(char *text, size_t size, const mv_backend *backend, const char *path)
+{
+    unsigned char buffer[65536], digest[EVP_MAX_MD_SIZE];
+    unsigned digest_size = 0;
+    size_t n;
+    FILE *stream = path != NULL ? fopen(path, "rbe") : NULL;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good =
+        stream != NULL && context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+    while (good && (n = fread(buffer, 1, sizeof buffer, stream)) > 0)
+        good = EVP_DigestUpdate(context, buffer, n) == 1;
+    good = good && ferror(stream) == 0 && EVP_DigestFinal_ex(context, digest, &digest_size) == 1;
+    if (stream != NULL)
+        (void)fclose(stream);
+    EVP_MD_CTX_free(context);
+    int used = snprintf(text, size, "%.40s%s", backend->version, good ? " sha256:" : "");
+    for (unsigned i = 0; good && i < 8 && used > 0 && (size_t)used + 3 <= size; i++)
+        used += snprintf(text + used, size - (size_t)used, "%02x", digest[i]);
+}
+
+/* ---- warm-up ---- */
+
+/* Least-squares slope of the last values a step, over their mean; and their range over it. */
+static bool is_steady(const double *ns, size_t n)
+{
+    const size_t k = n < STEADY_PASSES ? n : STEADY_PASSES;
+    const double *last = ns + n - k;
+    double mean = 0, covariance = 0, variance = 0, low = last[0], high = last[0];
+    for (size_t i = 0; i < k; i++) {
+        mean += last[i] / (double)k;
+        low = fmin(low, last[i]);
+        high = fmax(high, last[i]);
+    }
+    for (size_t i = 0; i < k; i++) {
+        double x = (double)i - (double)(k - 1) / 2;
+        covariance += x * (last[i] - mean);
+        variance += x * x;
+    }
+    return k >= 3 && fabs(covariance / variance) < STEADY_SLOPE * mean &&
+           high - low < STEADY_RANGE * mean;
+}
+
+/* The first passes of a shape: pages are touched, libraries choose kernels, clocks rise. */
+static mv_code warm_up(const mv_bench *bench, mv_bench_engine *engine, mv_bench_run *run,
+                       bool *steady, mv_error *error)
+{
+    double ns[MAX_WARMUP];
+    const int64_t start_ns = mv_clock_wall_ns();
+    mv_code code = MV_OK;
+    *steady = false;
+    for (run->n_warmup = 0; run->n_warmup < MAX_WARMUP; run->n_warmup++) {
+        mv_bench_pass pass;
+        const double elapsed_s = (double)(mv_clock_wall_ns() - start_ns) * 1e-9;
+        *steady = run->n_warmup >= 3 && is_steady(ns, (size_t)run->n_warmup);
+        if (run->n_warmup >= bench->min_warmup &&
+            (*steady || elapsed_s > WARMUP_SHARE * bench->max_time_s))
+            break;
+        code = mv_bench_engine_prepare(engine, error);
+        if (code == MV_OK)
+            code = mv_bench_engine_pass(engine, &pass, error);
+        if (code != MV_OK)
+            break;
+        ns[run->n_warmup] = (double)pass.lapse.wall_ns;
+    }
+    return code;
+}
+
+/* ---- samples ---- */
+
+typedef struct tally {
+    double *values;  /* [n] samples in ns */
+    double *calls;   /* [n_passes, n_chunks] */
+    double *ttft_ns; /* [n_passes] */
+    size_t n, n_passes, capacity, calls_capacity, passes_capacity;
+    int64_t wall_ns, cpu_ns;
+    mv_lapse sum;
+    uint64_t hash;
+    bool same_hash, all_finite;
+    mv_work work;
+} tally;
+
+static mv_code reserve(double **values, size_t *capacity, size_t n, mv_error *error)
+{
+    if (n <= *capacity)
+        return MV_OK;
+    size_t wanted = n + n / 2 + 64;
+    double *grown = realloc(*values, wanted * sizeof *grown);
+    if (grown == NULL)
+        return mv_fail(error, MV_ERR_MEMORY, "no memory for %zu samples", wanted);
+    *values = grown;
+    *capacity = wanted;
+    return MV_OK;
+}
+
+static mv_code keep_pass(tally *t, mv_bench_phase phase, const mv_bench_pass *pass, mv_error *error)
+{
+    const bool is_prefill = phase == MV_BENCH_PREFILL;
+    const size_t n_new = is_prefill ? 1 : pass->n_calls;
+    mv_code code = reserve(&t->values, &t->capacity, t->n + n_new, error);
+    if (code == MV_OK)
+        code = reserve(&t->ttft_ns, &t->passes_capacity, t->n_passes + 1, error);
+    if (code == MV_OK && is_prefill)
+        code = reserve(&t->calls, &t->calls_capacity, (t->n_passes + 1) * pass->n_calls, error);
+    if (code != MV_OK)
+        return code;
+    for (size_t i = 0; i < pass->n_calls; i++) {
+        if (is_prefill)
+            t->calls[t->n_passes * pass->n_calls + i] = (double)pass->calls[i];
+        else
+            t->values[t->n++] = (double)pass->calls[i];
+    }
+    if (is_prefill)
+        t->values[t->n++] = (double)pass->lapse.wall_ns;
+    t->ttft_ns[t->n_passes] = (double)(pass->lapse.wall_ns + pass->choose_ns);
+    t->same_hash = t->n_passes == 0 || (t->same_hash && t->hash == pass->hash);
+    t->all_finite = pass->is_finite && (t->n_passes == 0 || t->all_finite);
+    t->hash = pass->hash;
+    t->sum.wall_ns += pass->lapse.wall_ns;
+    t->sum.cpu_ns += pass->lapse.cpu_ns;
+    t->sum.minor_faults += pass->lapse.minor_faults;
+    t->sum.major_faults += pass->lapse.major_faults;
+    t->sum.involuntary_switches += pass->lapse.involuntary_switches;
+    t->n_passes++;
+    return MV_OK;
+}
+
+/* Half the width of the interval over the median; infinite while there is none. */
+static double relative_width(const tally *t)
+{
+    mv_estimate median;
+    double n_effective;
+    if (t->n < LEAST_SAMPLES || mv_effective_count(&n_effective, t->values, t->n, NULL) != MV_OK ||
+        mv_median_estimate(&median, t->values, t->n, n_effective, 0.95, NULL) != MV_OK)
+        return INFINITY;
+    return (median.high - median.low) / 2 / median.value;
+}
+
+static mv_code one_pass(const mv_bench *bench, mv_bench_engine *engine, mv_bench_phase phase,
+                        tally *t, mv_error *error)
+{
+    const mv_backend *backend = bench->subject.backend;
+    mv_bench_pass pass;
+    mv_code code = mv_bench_engine_prepare(engine, error);
+    if (code != MV_OK)
+        return code;
+    mv_work work = {.struct_size = sizeof work};
+    if (backend->work != NULL)
+        backend->work(mv_bench_engine_get(engine), &work, 1);
+    code = mv_bench_engine_pass(engine, &pass, error);
+    if (code != MV_OK)
+        return code;
+    if (backend->work != NULL) {
+        t->work = (mv_work){.struct_size = sizeof t->work};
+        backend->work(mv_bench_engine_get(engine), &t->work, 1);
+    }
+    return keep_pass(t, phase, &pass, error);
+}
+
+static mv_code sample(const mv_bench *bench, mv_bench_engine *engine, mv_bench_phase phase,
+                      tally *t, mv_error *error)
+{
+    const int64_t start_ns = mv_clock_wall_ns();
+    mv_code code = MV_OK;
+    size_t next_look = 0;
+    while (code == MV_OK && t->n < MAX_SAMPLES) {
+        const double elapsed_s = (double)(mv_clock_wall_ns() - start_ns) * 1e-9;
+        if (t->n_passes > 0 && elapsed_s >= bench->max_time_s)
+            break;
+        /* Looking sorts all the samples: at most while they grow by a tenth. */
+        if (elapsed_s >= bench->min_time_s && t->n >= next_look) {
+            next_look = t->n + t->n / 10;
+            if (relative_width(t) <= bench->precision)
+                break;
+        }
+        code = one_pass(bench, engine, phase, t, error);
+        if (code == MV_OK && bench->on_pass != NULL)
+            bench->on_pass(bench->cookie, phase, t->n_passes, elapsed_s / bench->max_time_s);
+    }
+    return code;
+}
+
+/* ---- from samples to a row ---- */
+
+static mv_code set_times(mv_bench_run *run, const tally *t, mv_error *error)
+{
+    const bool is_prefill = run->phase == MV_BENCH_PREFILL;
+    const double n_tokens = (double)(run->shape.batch * (is_prefill ? run->shape.prompt : 1));
+    mv_estimate ns;
+    double n_effective, deviation, *sorted = NULL;
+    mv_code code = mv_effective_count(&n_effective, t->values, t->n, error);
+    if (code == MV_OK)
+        code = mv_median_estimate(&ns, t->values, t->n, n_effective, 0.95, error);
+    if (code == MV_OK)
+        code = mv_median_deviation(&deviation, t->values, t->n, error);
+    if (code == MV_OK)
+        code = mv_sorted_copy(&sorted, t->values, t->n, error);
+    if (code != MV_OK)
+        return code;
+    /* No upper end of the time: the rate may be anything down to 0, and the other way round. */
+    run->tokens_per_s = (mv_estimate){1e9 * n_tokens / ns.value, 1e9 * n_tokens / ns.high,
+                                      ns.low > 0 ? 1e9 * n_tokens / ns.low : INFINITY};
+    run->deviation = deviation / ns.value;
+    if (!is_prefill) {
+        run->token_ns_p50 = llround(mv_percentile(sorted, t->n, 0.50));
+        run->token_ns_p95 = llround(mv_percentile(sorted, t->n, 0.95));
+        run->token_ns_p99 = llround(mv_percentile(sorted, t->n, 0.99));
+    }
+    free(sorted);
+    if (is_prefill) {
+        code = mv_sorted_copy(&sorted, t->ttft_ns, t->n_passes, error);
+        if (code != MV_OK)
+            return code;
+        run->ttft_ns = llround(mv_percentile(sorted, t->n_passes, 0.5));
+        free(sorted);
+    }
+    run->cpu_per_wall = t->sum.wall_ns > 0 ? (double)t->sum.cpu_ns / (double)t->sum.wall_ns : NAN;
+    return MV_OK;
+}
+
+static mv_code set_samples(mv_bench_run *run, const tally *t, size_t n_calls, mv_error *error)
+{
+    run->samples_ns = malloc((t->n + 1) * sizeof *run->samples_ns);
+    if (run->samples_ns == NULL)
+        return mv_fail(error, MV_ERR_MEMORY, "no memory for %zu samples", t->n);
+    for (size_t i = 0; i < t->n; i++)
+        run->samples_ns[i] = llround(t->values[i]);
+    run->n_samples = t->n;
+    if (run->phase != MV_BENCH_PREFILL || n_calls < 2)
+        return MV_OK;
+    double *column = malloc((t->n_passes + 1) * sizeof *column), *sorted = NULL;
+    run->chunk_ns = malloc(n_calls * sizeof *run->chunk_ns);
+    mv_code code = column == NULL || run->chunk_ns == NULL
+                       ? mv_fail(error, MV_ERR_MEMORY, "no memory for %zu chunks", n_calls)
+                       : MV_OK;
+    for (size_t i = 0; i < n_calls && code == MV_OK; i++) {
+        for (size_t j = 0; j < t->n_passes; j++)
+            column[j] = t->calls[j * n_calls + i];
+        code = mv_sorted_copy(&sorted, column, t->n_passes, error);
+        if (code != MV_OK)
+            break;
+        run->chunk_ns[run->n_chunks++] = llround(mv_percentile(sorted, t->n_passes, 0.5));
+        free(sorted);
+    }
+    free(column);
+    return code;
+}
+
+static void set_limits(const mv_bench *bench, mv_bench_run *run, const tally *t)
+{
+    const mv_cost cost = mv_cost_of_shape(bench->subject.model, run->compute, run->phase,
+                                          &run->shape, bench->ceilings);
+    const double calls = run->phase == MV_BENCH_PREFILL && run->shape.chunk > 0
+                             ? ceil((double)run->shape.prompt / (double)run->shape.chunk)
+                             : 1;
+    const double bytes = cost.linear_bytes + cost.attention_bytes + cost.output_bytes;
+    const double flops = cost.linear_flops + cost.attention_flops + cost.output_flops;
+    const double measured_s = cost.n_tokens / run->tokens_per_s.value;
+    run->bytes_per_token = bytes / cost.n_tokens;
+    run->flops_per_token = flops / cost.n_tokens;
+    if (bench->subject.backend->work != NULL) {
+        const mv_work *w = &t->work;
+        double executed = 2.0 * ((double)w->linear_multiply_adds + (double)w->output_multiply_adds +
+                                 (double)w->attention_multiply_adds);
+        run->has_work = true;
+        run->work = *w;
+        if (executed > 0)
+            run->executed_flops_per_token = executed / cost.n_tokens;
+    }
+    const double working_set =
+        run->phase == MV_BENCH_PREFILL ? bytes / calls : bytes / (double)run->shape.generate;
+    run->read_bytes_per_s = mv_read_bandwidth(bench->ceilings, working_set);
+    run->flops_per_s = mv_peak_flops(bench->ceilings, run->compute);
+    run->fraction_of_limit = cost.least_s / measured_s;
+    if (isfinite(run->fraction_of_limit))
+        run->limit = cost.least_memory_s > cost.least_s / 2 ? MV_LIMIT_BANDWIDTH : MV_LIMIT_COMPUTE;
+}
+
+static void set_memory(const mv_bench *bench, mv_bench_engine *engine, mv_bench_run *run)
+{
+    const mv_backend *backend = bench->subject.backend;
+    const uint64_t peak = mv_machine_peak_rss_bytes();
+    mv_memory memory = {.struct_size = sizeof memory};
+    if (backend->memory != NULL) {
+        backend->memory(mv_bench_engine_get(engine), &memory);
+        run->weights_bytes = (int64_t)memory.weights_bytes;
+        run->kv_cache_bytes = (int64_t)memory.kv_cache_bytes;
+        run->scratch_bytes = (int64_t)memory.scratch_bytes;
+    }
+    run->peak_rss_bytes = peak > 0 ? (int64_t)peak : -1;
+}
+
+/* ---- the whole ---- */
+
+static mv_code check(mv_bench *bench, mv_bench_engine *engine, const mv_bench_truth *truth,
+                     mv_bench_run *run, mv_error *error)
+{
+    if (truth == NULL) {
+        (void)snprintf(run->check, sizeof run->check, "not asked for");
+        return MV_OK;
+    }
+    (void)bench;
+    return mv_bench_engine_check(engine, truth, &run->checked, run->check, sizeof run->check,
+                                 error);
+}
+
+/* A row of which every pass gave something else, or something that is no number, was not checked,
+ * whatever a pass before it gave. */
+static void check_passes(const mv_bench *bench, mv_bench_run *run, const tally *t)
+{
+    const uint32_t claims = mv_backend_claims(bench->subject.backend);
+    if (t->same_hash)
+        (void)snprintf(run->logits, sizeof run->logits, "%016llx", (unsigned long long)t->hash);
+    if (!t->all_finite) {
+        run->checked = false;
+        (void)snprintf(run->check, sizeof run->check,
+                       "a timed pass gave logits that are not finite");
+    } else if (!t->same_hash && (claims & MV_CLAIM_REPEATABLE) != 0) {
+        run->checked = false;
+        (void)snprintf(run->check, sizeof run->check,
+                       "the backend claims to be repeatable, but timed passes gave different "
+                       "logits");
+    }
+}
+
+static mv_code time_it(mv_bench *bench, mv_bench_engine *engine, mv_bench_run *run, tally *t,
+                       mv_error *error)
+{
+    mv_doubts doubts;
+    bool steady = false;
+    mv_code code = warm_up(bench, engine, run, &steady, error);
+    mv_doubts_begin(&doubts);
+    if (code == MV_OK)
+        code = sample(bench, engine, run->phase, t, error);
+    if (code == MV_OK)
+        code = set_times(run, t, error);
+    if (code == MV_OK)
+        code = set_samples(
+            run, t,
+            run->phase == MV_BENCH_PREFILL && run->shape.chunk > 0
+                ? (size_t)((run->shape.prompt + run->shape.chunk - 1) / run->shape.chunk)
+                : 1,
+            error);
+    if (code != MV_OK)
+        return code;
+    set_limits(bench, run, t);
+    check_passes(bench, run, t);
+    doubts.steady = steady;
+    doubts.lapse = t->sum;
+    doubts.precision = bench->precision;
+    doubts.model = bench->subject.model;
+    doubts.ceilings = bench->ceilings;
+    mv_doubts_end(&doubts, run);
+    return MV_OK;
+}
+
+mv_code mv_bench_measure(mv_bench *bench, mv_bench_phase phase, const mv_bench_shape *shape,
+                         mv_bench_run *run, mv_error *error)
+{
+    const mv_bench_truth *truth = NULL;
+    mv_bench_engine *engine = NULL;
+    tally t = {.same_hash = true, .all_finite = true};
+    mv_code code = MV_OK;
+    mv_bench_run_clear(run);
+    (void)snprintf(run->backend, sizeof run->backend, "%s", bench->backend_name);
+    (void)snprintf(run->build_id, sizeof run->build_id, "%s", bench->build_id);
+    run->compute = bench->subject.compute;
+    run->phase = phase;
+    run->shape = *shape;
+    run->seed = bench->subject.seed;
+    if (!bench->no_check)
+        code = mv_bench_get_truth(bench, phase, shape, &truth, error);
+    if (code == MV_OK)
+        code = mv_bench_engine_open(&engine, &bench->subject, phase, shape,
+                                    truth != NULL ? truth->n : 0, error);
+    if (code == MV_OK)
+        code = check(bench, engine, truth, run, error);
+    if (code == MV_OK && (run->checked || bench->no_check))
+        code = time_it(bench, engine, run, &t, error);
+    if (code == MV_OK)
+        set_memory(bench, engine, run);
+    mv_bench_engine_close(&engine);
+    free(t.values);
+    free(t.calls);
+    free(t.ttft_ns);
+    if (code != MV_OK) {
+        free(run->samples_ns);
+        free(run->chunk_ns);
+        mv_bench_run_clear(run);
+    }
+    return code;
+}

@@ -1,0 +1,108 @@
+#include "harness/bench_doubts.h"
+
+#include <math.h>
+#include <string.h>
+
+void mv_doubts_begin(mv_doubts *doubts)
+{
+    memset(doubts, 0, sizeof *doubts);
+    doubts->has_load = mv_machine_load_read(&doubts->load);
+    mv_tick_read(&doubts->start);
+}
+
+/* What others used meanwhile, in cores. /proc/stat counts in steps of 10 ms: below 0.1 s nothing
+ * can be said. */
+static void doubt_others(const mv_doubts *doubts, mv_bench_run *run)
+{
+    mv_machine_load now;
+    mv_tick end;
+    if (!doubts->has_load || !mv_machine_load_read(&now))
+        return;
+    mv_tick_read(&end);
+    const mv_lapse lapse = mv_tick_between(&doubts->start, &end);
+    const double wall_ns = (double)lapse.wall_ns;
+    if (lapse.wall_ns < 100000000)
+        return;
+    double foreign =
+        ((double)(now.busy_ns - doubts->load.busy_ns) - (double)lapse.cpu_ns) / wall_ns;
+    double stolen = (double)(now.stolen_ns - doubts->load.stolen_ns) / wall_ns;
+    if (foreign > 0.1)
+        mv_bench_run_warn(run, "foreign_load", "others used %.2f cores while this was timed",
+                          foreign);
+    if (stolen > 0.01)
+        mv_bench_run_warn(run, "steal", "the hypervisor took %.2f cores away", stolen);
+}
+
+static void doubt_build(mv_bench_run *run)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    mv_bench_run_warn(run, "sanitizer_build", "built with a sanitizer: times mean nothing");
+#endif
+#if !defined(__OPTIMIZE__)
+    mv_bench_run_warn(run, "debug_build", "built without optimisation: times mean little");
+#endif
+    (void)run;
+}
+
+static void doubt_samples(const mv_doubts *doubts, mv_bench_run *run)
+{
+    const mv_estimate *rate = &run->tokens_per_s;
+    const double half_width = (rate->high - rate->low) / 2 / rate->value;
+    const int64_t resolution_ns = mv_clock_resolution_ns();
+    const double sample_ns = run->n_samples > 0 ? (double)run->samples_ns[0] : NAN;
+    if (!doubts->steady)
+        mv_bench_run_warn(run, "not_steady",
+                          "times still changed when the warm-up of %lld passes "
+                          "ended",
+                          (long long)run->n_warmup);
+    if (run->n_samples < 6)
+        mv_bench_run_warn(run, "few_samples",
+                          "%zu samples: too few for a 95 %% interval, which needs 6",
+                          run->n_samples);
+    else if (!(half_width <= 2 * doubts->precision))
+        mv_bench_run_warn(run, "wide_interval",
+                          "the 95 %% interval is +-%.1f %% wide; asked for +-%.1f %%",
+                          100 * half_width, 100 * doubts->precision);
+    if (sample_ns < 1000.0 * (double)resolution_ns)
+        mv_bench_run_warn(run, "clock_coarse",
+                          "a sample is %.0f ns, less than 1000 steps of %lld ns of the clock",
+                          sample_ns, (long long)resolution_ns);
+    if (doubts->lapse.major_faults > 0)
+        mv_bench_run_warn(run, "page_faults", "%lld pages were read from disk while timing",
+                          (long long)doubts->lapse.major_faults);
+}
+
+static void doubt_limit(const mv_doubts *doubts, mv_bench_run *run)
+{
+    const mv_ceilings *c = doubts->ceilings;
+    double working_set = run->bytes_per_token;
+    if (c == NULL || c->n_reads == 0)
+        return;
+    double memory = c->reads[c->n_reads - 1].read_bytes_per_s;
+    if (run->phase == MV_BENCH_PREFILL) /* bytes are shared by a chunk; the weights are the set */
+        working_set *= (double)(run->shape.batch *
+                                (run->shape.chunk > 0 ? run->shape.chunk : run->shape.prompt));
+    else
+        working_set *= (double)run->shape.batch;
+    if (working_set <= (double)c->reads[c->n_reads - 1].working_set_bytes &&
+        run->read_bytes_per_s > 1.3 * memory)
+        mv_bench_run_warn(run, "cache_resident",
+                          "%.3g MB a call fit in the cache: not what a model of full size does",
+                          working_set * 1e-6);
+    if (run->fraction_of_limit > 1) {
+        mv_bench_run_warn(run, "ceiling_too_low",
+                          "%.2f of the limit: the ceilings were measured too low, or the engine "
+                          "did not do the work",
+                          run->fraction_of_limit);
+        run->fraction_of_limit = NAN;
+        run->limit = MV_LIMIT_UNKNOWN;
+    }
+}
+
+void mv_doubts_end(const mv_doubts *doubts, mv_bench_run *run)
+{
+    doubt_build(run);
+    doubt_others(doubts, run);
+    doubt_samples(doubts, run);
+    doubt_limit(doubts, run);
+}

@@ -1,0 +1,28 @@
+/* bench_doubts.h - warnings as data: why a number may not be what it seems. */
+#ifndef MV_HARNESS_BENCH_DOUBTS_H
+#define MV_HARNESS_BENCH_DOUBTS_H
+
+#include "harness/bench_results.h"
+#include "harness/clock.h"
+
+/* Set by begin(): what the machine did until then. Set by the caller before end(): the rest. */
+typedef struct mv_doubts {
+    mv_tick start;
+    mv_machine_load load;
+    bool has_load;
+
+    bool steady;    /* the warm-up ended because times did not change any more */
+    mv_lapse lapse; /* sums over the timed regions */
+    double precision;
+    const mv_model_view *model;
+    const mv_ceilings *ceilings; /* or NULL */
+} mv_doubts;
+
+void mv_doubts_begin(mv_doubts *doubts);
+
+/* Adds the warnings to a run that is otherwise complete. Codes: foreign_load, steal, page_faults,
+ * sanitizer_build, debug_build, clock_coarse, cache_resident, not_steady, few_samples,
+ * wide_interval, ceiling_too_low (the fraction of the limit is then not known). */
+void mv_doubts_end(const mv_doubts *doubts, mv_bench_run *run);
+
+#endif

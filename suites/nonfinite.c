@@ -1,0 +1,136 @@
+/* nonfinite - what a query may not see cannot reach it, not even as 0 x NaN.
+ *
+ * The engine is lent an embedding in which one id is NaN (or infinite), so that its keys and values
+ * are, and then: that id at the start of a prompt, and the rows that are out of its reach; that id
+ * in a prompt that was there before a reset; that id in every other sequence of the batch. All
+ * judged rows must be finite and right.
+ *
+ * Catches: masks that multiply by zero or add -1e9; a ring slot read before it is written; stale
+ * slots after a reset; one sequence seeing another; padding that is attended to. Source: unsloth
+ * #9708, mlxcel #401, and the poison of mistral-src's uninitialised cache (torch.empty).
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "suites/changed_model.h"
+
+typedef struct poison {
+    uint64_t row; /* the id */
+    float value;
+} poison;
+
+static float poison_row(void *cookie, uint64_t row, uint64_t column, float old)
+{
+    const poison *p = cookie;
+    (void)column;
+    return row == p->row ? p->value : old;
+}
+
+typedef enum place { PLACE_OUT_OF_REACH, PLACE_BEFORE_RESET, PLACE_NEIGHBOURS, N_PLACES } place;
+
+static const char *const place_names[N_PLACES] = {"out of reach", "before a reset",
+                                                  "in the other sequences"};
+
+/* Prompt 0 without the poisoned id. *tokens: yours, free(). */
+static mv_code clean_prompt(mv_run *run, size_t n, int32_t id, int32_t **tokens, mv_error *error)
+{
+    const int32_t *random;
+    mv_code code = mv_run_prompt(run, 0, n, &random, error);
+    if (code != MV_OK)
+        return code;
+    *tokens = malloc(n * sizeof **tokens);
+    if (*tokens == NULL)
+        return mv_fail(error, MV_ERR_MEMORY, "no memory for %zu tokens", n);
+    for (size_t i = 0; i < n; i++)
+        (*tokens)[i] = random[i] == id ? 0 : random[i];
+    return MV_OK;
+}
+
+/* Rows that are asked for: from `first` on. */
+static void add_rows_from(mv_schedule *schedule, int64_t n, int64_t first, int64_t chunk)
+{
+    const size_t from = schedule->n_steps;
+    mv_schedule_add_chunks(schedule, 0, first, chunk);
+    for (size_t i = from; i < schedule->n_steps; i++)
+        schedule->steps[i].which = MV_LOGITS_NONE;
+    mv_schedule_add_chunks(schedule, 0, n - first, chunk);
+}
+
+static mv_code run_place(mv_run *run, place where, float value, int64_t window, int64_t chunk,
+                         mv_error *error)
+{
+    const mv_params *p = &mv_run_get_options(run)->model->params;
+    const int64_t reach = (int64_t)p->n_layers * (window - 1) + 1;
+    const int64_t n = where == PLACE_OUT_OF_REACH ? reach + window + 3 : 2 * window + 3;
+    const int64_t first = where == PLACE_OUT_OF_REACH ? reach : 0;
+    poison bad = {p->vocab_size - 1, value};
+    const int32_t bad_id = (int32_t)bad.row;
+    mv_changed_model changed = {0};
+    mv_schedule schedule = {0}, truth_schedule = {0};
+    mv_case_result result;
+    int32_t *tokens = NULL, *bad_tokens = NULL;
+    mv_play play = {.window = window, .model = &changed.view};
+    if (!mv_case_begin(run, &result, window, chunk, "%s %s, chunk %lld",
+                       isnan(value) ? "NaN" : "infinity", place_names[where], (long long)chunk))
+        return MV_OK;
+    result.length = n;
+
+    mv_code code = mv_changed_model_init(&changed, mv_run_get_options(run)->model, error);
+    if (code == MV_OK)
+        code =
+            mv_changed_model_map(&changed, &changed.view.tok_embeddings, poison_row, &bad, error);
+    if (code == MV_OK)
+        code = clean_prompt(run, (size_t)n, bad_id, &tokens, error);
+    if (code == MV_OK)
+        code = clean_prompt(run, (size_t)n, bad_id, &bad_tokens, error);
+    for (int64_t i = 0; code == MV_OK && i < n; i += 2)
+        bad_tokens[i] = bad_id;
+    if (code == MV_OK && where == PLACE_OUT_OF_REACH)
+        tokens[0] = bad_id;
+    if (code == MV_OK)
+        code = mv_play_add(run, &play, tokens, (size_t)n, error);
+    if (code == MV_OK && where == PLACE_NEIGHBOURS)
+        code = mv_play_add(run, &play, bad_tokens, (size_t)n, error);
+
+    if (where == PLACE_NEIGHBOURS) {
+        mv_schedule_add_chunks(&schedule, 1, window + 2, 0);
+        schedule.steps[0].which = MV_LOGITS_NONE;
+    }
+    if (where == PLACE_BEFORE_RESET)
+        mv_schedule_add_poison(&schedule, 0, n, bad_id, chunk);
+    add_rows_from(&schedule, n, first, chunk);
+    add_rows_from(&truth_schedule, n, first, chunk);
+    play.truth_schedule = &truth_schedule;
+    if (code == MV_OK)
+        code = mv_case_play(run, &result, &schedule, &play, error);
+    mv_play_free(&play);
+    mv_schedule_free(&schedule);
+    mv_schedule_free(&truth_schedule);
+    mv_changed_model_free(&changed);
+    free(tokens);
+    free(bad_tokens);
+    return code;
+}
+
+static mv_code run_nonfinite(mv_run *run, mv_error *error)
+{
+    mv_range windows;
+    mv_code code = mv_run_windows(run, &windows, error);
+    int64_t window = 0;
+    for (size_t i = 0; i < windows.n && code == MV_OK && window == 0; i++)
+        window = windows.values[i] < mv_run_length(run) ? windows.values[i] : 0;
+    if (code != MV_OK || window == 0)
+        return code;
+    const int64_t chunks[] = {0, 1, window > 4 ? window - 3 : 2, window + 3};
+    const size_t n_chunks = mv_run_is_large(run) ? 1 : sizeof chunks / sizeof *chunks;
+    for (int where = 0; where < N_PLACES; where++) {
+        for (size_t i = 0; i < n_chunks && code == MV_OK; i++)
+            code = run_place(run, (place)where, NAN, window, chunks[i], error);
+        if (code == MV_OK)
+            code = run_place(run, (place)where, INFINITY, window, window + 3, error);
+    }
+    return code;
+}
+
+const mv_suite mv_suite_nonfinite = {
+    "nonfinite", "what a query may not see cannot reach it, not even as 0 x NaN", run_nonfinite};

@@ -1,0 +1,14 @@
+/* page_samples.h - fixed times for the tests of the page and of the reader. Free with
+ * mv_bench_results_free(). */
+#ifndef MV_TESTS_PAGE_SAMPLES_H
+#define MV_TESTS_PAGE_SAMPLES_H
+
+#include "harness/bench_results.h"
+
+/* Two windows, chunks, depths and batches; comparisons of every verdict; claims. */
+void mv_sample_bench(mv_bench_results *results);
+
+/* text in every field that holds text. */
+void mv_sample_bench_hostile(mv_bench_results *results, const char *text);
+
+#endif

@@ -1,0 +1,348 @@
+#include "tests/test_main.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "harness/backend.h"
+#include "harness/bench.h"
+#include "harness/model.h"
+#include "harness/roofline.h"
+
+#define CLOSE(a, b, tolerance) ck_assert_double_eq_tol((a), (b), (tolerance))
+
+static mv_error error;
+static mv_model *model;
+static mv_bench bench;
+static mv_bench_run run;
+
+static void open_model(const char *spec)
+{
+    ck_assert_msg(mv_model_open(&model, spec, &error) == MV_OK, "%s", error.message);
+}
+
+static const mv_backend *load(const char *name)
+{
+    const mv_backend *table = NULL;
+    char path[4096];
+    (void)setenv("MISTRAL_BACKEND_DIR", MV_BUILD_ROOT "/backends", 1);
+    ck_assert_msg(mv_backend_load(&table, name, path, sizeof path, &error) == MV_OK, "%s",
+                  error.message);
+    return table;
+}
+
+static void set_up(void)
+{
+    open_model("synthetic:probe");
+    bench = (mv_bench){
+        .subject = {.backend = load("reference"), .model = mv_model_get_view(model), .seed = 7},
+        .backend_name = "some",
+        .build_id = "1",
+        .reference = load("reference"),
+        .min_time_s = 0,
+        .max_time_s = 0.001,
+        .precision = 10,
+        .min_warmup = 1,
+    };
+    mv_bench_run_clear(&run);
+}
+
+static void tear_down(void)
+{
+    free(run.samples_ns);
+    free(run.chunk_ns);
+    mv_bench_free(&bench);
+    mv_model_close(&model);
+}
+
+static void measure(mv_bench_phase phase, mv_bench_shape shape)
+{
+    free(run.samples_ns);
+    free(run.chunk_ns);
+    mv_code code = mv_bench_measure(&bench, phase, &shape, &run, &error);
+    ck_assert_msg(code == MV_OK, "%s", error.message);
+}
+
+/* ---- formulas ---- */
+
+START_TEST(visible_pairs_are_those_that_one_counts)
+{
+    for (int64_t window = 0; window <= 9; window++)
+        for (int64_t start = 0; start <= 20; start++)
+            for (int64_t n = 1; n <= 20; n++) {
+                double pairs = 0;
+                for (int64_t i = start; i < start + n; i++)
+                    pairs += (double)(window > 0 && i + 1 > window ? window : i + 1);
+                CLOSE(mv_visible_pairs(start, n, window), pairs, 1e-9);
+            }
+}
+END_TEST
+
+/* Mistral-7B in bfloat16, without any weights: the formulas read only shapes and sizes. */
+static mv_model_view shapes_of_7b(mv_layer layers[32])
+{
+    mv_model_view view = {.struct_size = sizeof view, .layer_size = sizeof *layers};
+    view.params = (mv_params){4096, 32, 128, 14336, 32, 8, 32000, 4096, 1e-5, 1e4};
+    memset(layers, 0, 32 * sizeof *layers);
+    for (int l = 0; l < 32; l++) {
+        layers[l].wq.size_bytes = layers[l].wo.size_bytes = 2ull * 4096 * 4096;
+        layers[l].wk.size_bytes = layers[l].wv.size_bytes = 2ull * 1024 * 4096;
+        layers[l].w1.size_bytes = layers[l].w2.size_bytes = layers[l].w3.size_bytes =
+            2ull * 14336 * 4096;
+    }
+    view.output.size_bytes = 2ull * 32000 * 4096;
+    view.layers = layers;
+    return view;
+}
+
+START_TEST(a_token_of_7b_costs_what_the_paper_sizes_say)
+{
+    static const struct {
+        int64_t depth, window;
+        double gflop, gbyte; /* docs/BENCHMARKING.md's table; bfloat16, one sequence */
+    } table[] = {
+        {0, 4096, 14.22, 14.22},
+        {4095, 4096, 16.37, 14.76},
+        {32767, 4096, 16.37, 14.76},
+        {32767, 0, 31.40, 18.52},
+    };
+    mv_layer layers[32];
+    const mv_model_view view = shapes_of_7b(layers);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        mv_cost cost = {0};
+        mv_cost_add_call(&cost, &view, MV_COMPUTE_BF16, table[i].depth, 1, table[i].window, 1, 1,
+                         NULL);
+        CLOSE((cost.linear_flops + cost.attention_flops + cost.output_flops) * 1e-9, table[i].gflop,
+              0.006);
+        CLOSE((cost.linear_bytes + cost.attention_bytes + cost.output_bytes) * 1e-9, table[i].gbyte,
+              0.006);
+        ck_assert(isnan(cost.least_s));
+    }
+    CLOSE(mv_kv_bytes_per_token(&view.params, MV_COMPUTE_BF16), 131072, 0.1);
+}
+END_TEST
+
+START_TEST(the_least_time_is_the_slower_of_arithmetic_and_memory_part_by_part)
+{
+    mv_layer layers[32];
+    const mv_model_view view = shapes_of_7b(layers);
+    const mv_ceilings fast_memory = {.threads = 1,
+                                     .reads = {{1 << 20, 9e15}, {1 << 30, 1e15}},
+                                     .n_reads = 2,
+                                     .flops_per_s = 1e12,
+                                     .bf16_flops_per_s = NAN};
+    const mv_ceilings slow_memory = {.threads = 1,
+                                     .reads = {{1 << 20, 9e15}, {1 << 30, 4.3e12}},
+                                     .n_reads = 2,
+                                     .flops_per_s = 1e18,
+                                     .bf16_flops_per_s = NAN};
+    mv_cost cost = {0};
+    mv_cost_add_call(&cost, &view, MV_COMPUTE_BF16, 0, 1, 4096, 1, 1, &fast_memory);
+    CLOSE(cost.least_s, 14.22e9 / 1e12, 1e-5);
+    CLOSE(cost.least_memory_s, 0, 1e-12);
+    cost = (mv_cost){0};
+    mv_cost_add_call(&cost, &view, MV_COMPUTE_BF16, 0, 1, 4096, 1, 1, &slow_memory);
+    CLOSE(1 / cost.least_s, 302, 1); /* tokens a second at 4.3 TB/s */
+    CLOSE(cost.least_memory_s, cost.least_s, 1e-12);
+}
+END_TEST
+
+/* ---- measuring ---- */
+
+START_TEST(the_work_that_the_reference_counts_is_that_of_the_formulas)
+{
+    static const mv_bench_shape shapes[] = {
+        {.prompt = 30, .chunk = 7, .window = 8, .batch = 2, .threads = 1},
+        {.prompt = 30, .window = 0, .batch = 1, .threads = 1},
+        {.prompt = 5, .depth = 11, .chunk = 2, .window = 8, .batch = 1, .threads = 1},
+        {.generate = 12, .depth = 3, .window = 8, .batch = 3, .threads = 1},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const mv_bench_phase phase = shapes[i].prompt > 0 ? MV_BENCH_PREFILL : MV_BENCH_DECODE;
+        measure(phase, shapes[i]);
+        const mv_cost cost =
+            mv_cost_of_shape(bench.subject.model, MV_COMPUTE_F32, phase, &shapes[i], NULL);
+        ck_assert_msg(run.checked, "%s", run.check);
+        ck_assert(run.has_work);
+        CLOSE(2.0 * (double)run.work.linear_multiply_adds, cost.linear_flops, 0.5);
+        CLOSE(2.0 * (double)run.work.output_multiply_adds, cost.output_flops, 0.5);
+        CLOSE((double)run.work.attention_pairs, cost.pairs, 0.5);
+        CLOSE(2.0 * (double)run.work.attention_multiply_adds, cost.attention_flops, 0.5);
+        ck_assert_uint_eq(run.work.allocations, 0);
+    }
+}
+END_TEST
+
+/* The reference is bitwise chunk-invariant, so that any wrong position, token or reset shows. */
+START_TEST(prefill_in_chunks_and_decode_at_depth_end_at_the_same_logits)
+{
+    char expected[sizeof run.logits];
+    bench.min_time_s = bench.max_time_s = 0.02; /* several passes */
+    bench.precision = 0;
+    measure(MV_BENCH_PREFILL,
+            (mv_bench_shape){.prompt = 21, .window = 8, .batch = 2, .threads = 1});
+    memcpy(expected, run.logits, sizeof expected);
+    ck_assert_uint_eq(strlen(expected), 16);
+    ck_assert_uint_gt(run.n_samples, 1);
+    measure(MV_BENCH_PREFILL,
+            (mv_bench_shape){.prompt = 21, .chunk = 4, .window = 8, .batch = 2, .threads = 1});
+    ck_assert_str_eq(run.logits, expected);
+    ck_assert_uint_eq(run.n_chunks, 6);
+    measure(MV_BENCH_PREFILL,
+            (mv_bench_shape){
+                .prompt = 16, .depth = 5, .chunk = 3, .window = 8, .batch = 2, .threads = 1});
+    ck_assert_str_eq(run.logits, expected);
+    measure(MV_BENCH_DECODE,
+            (mv_bench_shape){.generate = 4, .depth = 17, .window = 8, .batch = 2, .threads = 1});
+    ck_assert_str_eq(run.logits, expected);
+    ck_assert_uint_eq(run.n_samples % 4, 0);
+    measure(MV_BENCH_DECODE,
+            (mv_bench_shape){.generate = 4, .depth = 16, .window = 8, .batch = 2, .threads = 1});
+    ck_assert_str_ne(run.logits, expected);
+}
+END_TEST
+
+START_TEST(a_row_is_complete)
+{
+    const mv_ceilings ceilings = {.threads = 1,
+                                  .reads = {{1 << 20, 1e15}},
+                                  .n_reads = 1,
+                                  .flops_per_s = 1e15,
+                                  .bf16_flops_per_s = NAN};
+    bench.ceilings = &ceilings;
+    measure(MV_BENCH_PREFILL,
+            (mv_bench_shape){.prompt = 20, .window = 8, .batch = 1, .threads = 1});
+    ck_assert(run.tokens_per_s.value > 0);
+    ck_assert_int_ge(run.ttft_ns, run.samples_ns[0] / 1000);
+    ck_assert_int_eq(run.token_ns_p50, -1);
+    ck_assert(run.fraction_of_limit > 0 && run.fraction_of_limit <= 1);
+    ck_assert_int_gt(run.kv_cache_bytes, 0);
+    ck_assert_int_gt(run.peak_rss_bytes, 0);
+    measure(MV_BENCH_DECODE,
+            (mv_bench_shape){.generate = 9, .window = 8, .batch = 1, .threads = 1});
+    ck_assert_int_eq(run.ttft_ns, -1);
+    ck_assert_int_gt(run.token_ns_p50, 0);
+    ck_assert_int_ge(run.token_ns_p95, run.token_ns_p50);
+    ck_assert_int_ge(run.token_ns_p99, run.token_ns_p95);
+}
+END_TEST
+
+static bool has_warning(const char *code)
+{
+    for (size_t i = 0; i < run.n_warnings; i++)
+        if (strcmp(run.warnings[i].code, code) == 0)
+            return true;
+    return false;
+}
+
+START_TEST(a_limit_that_was_passed_is_not_believed)
+{
+    const mv_ceilings ceilings = {.threads = 1,
+                                  .reads = {{1 << 20, 1.0}},
+                                  .n_reads = 1,
+                                  .flops_per_s = 1.0,
+                                  .bf16_flops_per_s = NAN};
+    bench.ceilings = &ceilings;
+    measure(MV_BENCH_DECODE,
+            (mv_bench_shape){.generate = 9, .window = 8, .batch = 1, .threads = 1});
+    ck_assert(isnan(run.fraction_of_limit));
+    ck_assert(has_warning("ceiling_too_low"));
+}
+END_TEST
+
+START_TEST(an_engine_with_wrong_logits_is_not_timed)
+{
+    bench.subject.backend = load("template"); /* a Mistral without its layers */
+    measure(MV_BENCH_PREFILL, (mv_bench_shape){.prompt = 9, .window = 8, .batch = 1, .threads = 1});
+    ck_assert(!run.checked);
+    ck_assert_uint_eq(run.n_samples, 0);
+    ck_assert_ptr_nonnull(strstr(run.check, "times as far from the float64 reference as allowed"));
+    bench.no_check = true;
+    measure(MV_BENCH_PREFILL, (mv_bench_shape){.prompt = 9, .window = 8, .batch = 1, .threads = 1});
+    ck_assert(!run.checked);
+    ck_assert_uint_gt(run.n_samples, 0);
+}
+END_TEST
+
+START_TEST(an_engine_that_ignores_the_window_is_not_timed)
+{
+    const mv_bench_shape shape = {.prompt = 40, .window = 8, .batch = 1, .threads = 1};
+    const mv_bench_truth *truth;
+    mv_bench_engine *engine;
+    mv_bench_shape unlimited = shape;
+    char text[200];
+    bool passed = true;
+    unlimited.window = 0;
+    ck_assert_int_eq(mv_bench_get_truth(&bench, MV_BENCH_PREFILL, &shape, &truth, &error), MV_OK);
+    ck_assert_int_eq(mv_bench_engine_open(&engine, &bench.subject, MV_BENCH_PREFILL, &unlimited,
+                                          truth->n, &error),
+                     MV_OK);
+    ck_assert_int_eq(mv_bench_engine_check(engine, truth, &passed, text, sizeof text, &error),
+                     MV_OK);
+    ck_assert(!passed);
+    mv_bench_engine_close(&engine);
+}
+END_TEST
+
+START_TEST(a_longer_truth_without_a_window_does_not_serve_a_shorter_shape_with_one)
+{
+    measure(MV_BENCH_PREFILL, (mv_bench_shape){.prompt = 24, .batch = 1, .threads = 1});
+    ck_assert(run.checked);
+    measure(MV_BENCH_DECODE,
+            (mv_bench_shape){.generate = 6, .window = 8, .batch = 1, .threads = 1});
+    ck_assert_msg(run.checked, "%s", run.check);
+}
+END_TEST
+
+START_TEST(an_engine_that_refuses_says_so)
+{
+    const mv_option option = {"nonsense", "1"};
+    const mv_bench_shape shape = {.prompt = 9, .window = 8, .batch = 1, .threads = 1};
+    const mv_bench_shape empty = {.window = 8, .batch = 1, .threads = 1};
+    bench.subject.options = &option;
+    bench.subject.n_options = 1;
+    ck_assert_int_eq(mv_bench_measure(&bench, MV_BENCH_PREFILL, &shape, &run, &error),
+                     MV_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(error.message, "unknown option 'nonsense'"));
+    ck_assert_int_eq(mv_bench_measure(&bench, MV_BENCH_PREFILL, &empty, &run, &error),
+                     MV_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(error.message, "prefill of 0 tokens"));
+}
+END_TEST
+
+START_TEST(two_files_have_two_build_ids)
+{
+    char a[96], b[96], c[96];
+    const mv_backend *backend = load("reference");
+    mv_bench_build_id(a, sizeof a, backend, MV_BUILD_ROOT "/backends/null/mistral_null.so");
+    mv_bench_build_id(b, sizeof b, backend, MV_BUILD_ROOT "/backends/mistral_template.so");
+    mv_bench_build_id(c, sizeof c, backend, "/nonexistent");
+    ck_assert_str_ne(a, b);
+    ck_assert_ptr_nonnull(strstr(a, "sha256:"));
+    ck_assert_str_eq(c, backend->version);
+}
+END_TEST
+
+static Suite *bench_suite(void)
+{
+    Suite *suite = suite_create("bench");
+    TCase *tcase = tcase_create("bench");
+    tcase_add_checked_fixture(tcase, set_up, tear_down);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, visible_pairs_are_those_that_one_counts);
+    tcase_add_test(tcase, a_token_of_7b_costs_what_the_paper_sizes_say);
+    tcase_add_test(tcase, the_least_time_is_the_slower_of_arithmetic_and_memory_part_by_part);
+    tcase_add_test(tcase, the_work_that_the_reference_counts_is_that_of_the_formulas);
+    tcase_add_test(tcase, prefill_in_chunks_and_decode_at_depth_end_at_the_same_logits);
+    tcase_add_test(tcase, a_row_is_complete);
+    tcase_add_test(tcase, a_limit_that_was_passed_is_not_believed);
+    tcase_add_test(tcase, an_engine_with_wrong_logits_is_not_timed);
+    tcase_add_test(tcase, an_engine_that_ignores_the_window_is_not_timed);
+    tcase_add_test(tcase, a_longer_truth_without_a_window_does_not_serve_a_shorter_shape_with_one);
+    tcase_add_test(tcase, an_engine_that_refuses_says_so);
+    tcase_add_test(tcase, two_files_have_two_build_ids);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+MV_TEST_MAIN(bench_suite)

@@ -1,0 +1,303 @@
+/* mistral_model.c - what a model is, whether it is sound, and the same model in another layout:
+ * options, wiring, exit code. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/convert.h"
+#include "harness/model_check.h"
+#include "harness/nearest.h"
+#include "harness/release.h"
+#include "harness/tensor_file.h"
+#include "harness/tokenizer.h"
+#include "harness/weights.h"
+#include "tools/cli.h"
+#include "tools/watch.h"
+
+static struct own_options {
+    const char *to, *shard_size;
+} own = {.to = "mistral"};
+
+static const struct poptOption own_rows[] = {
+    {"to", 0, POPT_ARG_STRING, &own.to, 0, "layout to write (default: mistral)", "mistral|pth|hf"},
+    {"shard-size", 0, POPT_ARG_STRING, &own.shard_size, 0,
+     "most bytes a file of --to hf: 5GB, 500MB, or a number (default: one file)", "N"},
+    POPT_TABLEEND};
+
+static const char help_end[] =
+    "COMMAND MODEL\n\n"
+    "  info MODEL               params, tensors, bytes, hash, tokenizer, which release\n"
+    "  check MODEL              every number finite, nothing twice, tokenizer fits\n"
+    "  synth SPEC -o DIR        write a synthetic model: synthetic:probe, synthetic:7b,n_layers=4\n"
+    "  convert MODEL -o DIR     the same weights, bit for bit, in another layout (--to)";
+
+/* ---- info ---- */
+
+typedef struct facts {
+    const mv_model *model;
+    const mv_model_view *view;
+    uint64_t n_params, n_tensors, n_dtype[3];
+    char sha256[65];
+    int64_t n_pieces; /* -1: no tokenizer, or none that opens */
+    char tokenizer_error[300];
+} facts;
+
+static mv_code gather(facts *f, const mv_model *model, mv_error *error)
+{
+    const mv_model_view *view = mv_model_get_view(model);
+    const bool tied = view->output.data == view->tok_embeddings.data;
+    const char *path = mv_model_get_tokenizer(model);
+    mv_tokenizer *tokenizer = NULL;
+    mv_error reason = {0};
+    *f = (facts){.model = model, .view = view, .n_pieces = -1};
+    f->n_tensors = mv_weight_count(&view->params) - (tied ? 1 : 0);
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        const mv_tensor *t = mv_weight_at(view, i);
+        f->n_params += t->size_bytes / mv_dtype_size(t->dtype);
+        f->n_dtype[t->dtype]++;
+    }
+    if (path != NULL && mv_tokenizer_open(&tokenizer, path, &reason) == MV_OK)
+        f->n_pieces = mv_tokenizer_n_pieces(tokenizer);
+    (void)snprintf(f->tokenizer_error, sizeof f->tokenizer_error, "%.290s", reason.message);
+    mv_tokenizer_close(&tokenizer);
+    return mv_model_hash(model, f->sha256, error);
+}
+
+static void print_tensors(const facts *f)
+{
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        const mv_tensor *t = mv_weight_at(f->view, i);
+        mv_weight_stats stats;
+        char shape[48];
+        mv_weight_stats_take(&stats, t);
+        (void)snprintf(shape, sizeof shape,
+                       t->n_dims == 2 ? "[%" PRIu64 ", %" PRIu64 "]" : "[%" PRIu64 "]", t->shape[0],
+                       t->shape[1]);
+        printf("  %-36s %-4s %-16s rms %-10.4g max %.4g\n", t->name, mv_dtype_name(t->dtype), shape,
+               stats.rms, stats.max_abs);
+    }
+}
+
+static void print_info(const facts *f, bool verbose)
+{
+    const mv_params *p = &f->view->params;
+    const mv_release *release = mv_release_find(p);
+    printf("model       %s\n", mv_model_get_spec(f->model));
+    printf("layout      %s\n", mv_model_get_layout(f->model));
+    if (release != NULL)
+        printf("looks like  %s (or %s): %s\n", release->name, release->also, release->description);
+    else
+        printf("looks like  no release of Mistral-7B\n");
+    printf(
+        "params      dim %u, n_layers %u, head_dim %u, hidden_dim %u, n_heads %u, n_kv_heads %u,\n"
+        "            vocab_size %u, sliding_window %u%s, norm_eps %g, rope_theta %g\n",
+        p->dim, p->n_layers, p->head_dim, p->hidden_dim, p->n_heads, p->n_kv_heads, p->vocab_size,
+        p->sliding_window, p->sliding_window == 0 ? " (none)" : "", p->norm_eps, p->rope_theta);
+    printf("parameters  %" PRIu64 "\n", f->n_params);
+    printf("tensors     %" PRIu64 " (", f->n_tensors);
+    for (int i = 0, n = 0; i < 3; i++) {
+        if (f->n_dtype[i] > 0)
+            printf("%s%" PRIu64 " %s", n++ > 0 ? ", " : "", f->n_dtype[i],
+                   mv_dtype_name((mv_dtype)i));
+    }
+    printf(")%s\n", f->view->output.data == f->view->tok_embeddings.data ? ", output tied" : "");
+    printf("bytes       %" PRIu64 "\n", mv_model_size_bytes(f->view));
+    printf("sha256      %s\n", f->sha256);
+    if (mv_model_get_tokenizer(f->model) == NULL)
+        printf("tokenizer   none\n");
+    else if (f->n_pieces < 0)
+        printf("tokenizer   not usable: %s\n", f->tokenizer_error);
+    else
+        printf("tokenizer   %s, %" PRId64 " pieces\n", mv_model_get_tokenizer(f->model),
+               f->n_pieces);
+    if (verbose)
+        print_tensors(f);
+}
+
+static void print_json(json_t *value)
+{
+    (void)json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    putchar('\n');
+    json_decref(value);
+}
+
+static void print_info_json(const facts *f)
+{
+    const mv_params *p = &f->view->params;
+    const mv_release *release = mv_release_find(p);
+    const char *tokenizer = mv_model_get_tokenizer(f->model);
+    json_t *params = json_pack(
+        "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}", "dim", (json_int_t)p->dim, "n_layers",
+        (json_int_t)p->n_layers, "head_dim", (json_int_t)p->head_dim, "hidden_dim",
+        (json_int_t)p->hidden_dim, "n_heads", (json_int_t)p->n_heads, "n_kv_heads",
+        (json_int_t)p->n_kv_heads, "vocab_size", (json_int_t)p->vocab_size, "sliding_window",
+        (json_int_t)p->sliding_window, "norm_eps", p->norm_eps, "rope_theta", p->rope_theta);
+    print_json(json_pack("{s:s,s:s,s:s,s:s?,s:o,s:I,s:I,s:I,s:s,s:s?,s:I}", "schema",
+                         "mistral-model-info/1", "model", mv_model_get_spec(f->model), "layout",
+                         mv_model_get_layout(f->model), "release",
+                         release != NULL ? release->name : NULL, "params", params, "parameters",
+                         (json_int_t)f->n_params, "tensors", (json_int_t)f->n_tensors, "bytes",
+                         (json_int_t)mv_model_size_bytes(f->view), "weights_sha256", f->sha256,
+                         "tokenizer", tokenizer, "pieces", (json_int_t)f->n_pieces));
+}
+
+static mv_code run_info(const mv_cli *cli, const mv_model *model, mv_error *error)
+{
+    facts f;
+    mv_code code = gather(&f, model, error);
+    if (code != MV_OK)
+        return code;
+    if (cli->format != NULL && strcmp(cli->format, "json") == 0)
+        print_info_json(&f);
+    else
+        print_info(&f, cli->verbose != 0);
+    return MV_OK;
+}
+
+/* ---- check ---- */
+
+static const char *const kinds[] = {"note", "warning", "error"};
+
+static void print_findings(const mv_findings *f, const mv_model *model, bool quiet)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (!quiet || f->list[i].kind == MV_FINDING_ERROR)
+            printf("%s: %s\n", kinds[f->list[i].kind], f->list[i].text);
+    }
+    printf("%s: %s (%zu errors, %zu warnings)\n", mv_model_get_spec(model),
+           f->n_errors > 0 ? "not sound" : "sound", f->n_errors, f->n_warnings);
+}
+
+static void print_findings_json(const mv_findings *f, const mv_model *model)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < f->n; i++)
+        (void)json_array_append_new(
+            list, json_pack("{s:s,s:s}", "kind", kinds[f->list[i].kind], "text", f->list[i].text));
+    print_json(json_pack("{s:s,s:s,s:b,s:o}", "schema", "mistral-model-check/1", "model",
+                         mv_model_get_spec(model), "sound", f->n_errors == 0, "findings", list));
+}
+
+static mv_code run_check(const mv_cli *cli, const mv_model *model, mv_exit *exit_code,
+                         mv_error *error)
+{
+    mv_findings findings;
+    mv_watch watch;
+    mv_watch_start(&watch, "checking", mv_model_size_bytes(mv_model_get_view(model)));
+    mv_code code = mv_model_check(model, &findings, &watch.watch, error);
+    mv_watch_stop(&watch);
+    if (code == MV_OK && cli->format != NULL && strcmp(cli->format, "json") == 0)
+        print_findings_json(&findings, model);
+    else if (code == MV_OK)
+        print_findings(&findings, model, cli->quiet != 0);
+    *exit_code = findings.n_errors > 0 ? MV_EXIT_FAILED : MV_EXIT_OK;
+    mv_findings_free(&findings);
+    return code;
+}
+
+/* ---- convert, synth ---- */
+
+/* Units of 1000, as in Hugging Face's own max_shard_size. */
+static mv_code read_size(uint64_t *size, const char *text, mv_error *error)
+{
+    static const struct unit {
+        const char *name;
+        uint64_t bytes;
+    } units[] = {{"", 1}, {"KB", 1000}, {"MB", 1000000}, {"GB", 1000000000}};
+    char *end = NULL;
+    *size = 0;
+    if (text == NULL)
+        return MV_OK;
+    const unsigned long long number = strtoull(text, &end, 10);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (end != text && text[0] != '-' && number > 0 && strcmp(end, units[i].name) == 0 &&
+            !__builtin_mul_overflow((uint64_t)number, units[i].bytes, size))
+            return MV_OK;
+    }
+    return mv_fail(error, MV_ERR_ARGUMENT,
+                   "--shard-size: expected a size such as 5GB, 500MB or 1000000, found '%s'", text);
+}
+
+static mv_code run_convert(const mv_cli *cli, const mv_model *model, mv_error *error)
+{
+    mv_convert_options options = {0};
+    mv_watch watch;
+    mv_code code = mv_convert_layout_parse(&options.to, own.to, error);
+    if (code == MV_OK)
+        code = read_size(&options.shard_bytes, own.shard_size, error);
+    if (code == MV_OK && options.shard_bytes > 0 && options.to != MV_CONVERT_HF)
+        code =
+            mv_fail(error, MV_ERR_ARGUMENT, "--shard-size: only --to hf can be in several files");
+    if (code != MV_OK)
+        return code;
+    mv_watch_start(&watch, "writing", mv_convert_size_bytes(mv_model_get_view(model), options.to));
+    options.watch = &watch.watch;
+    code = mv_convert(model, cli->outputs[0], &options, error);
+    mv_watch_stop(&watch);
+    if (code == MV_OK && cli->quiet == 0)
+        printf("%s\n", cli->outputs[0]);
+    return code;
+}
+
+/* ---- main ---- */
+
+static mv_code check_usage(const mv_cli *cli, const char **command, const char **spec,
+                           mv_error *error)
+{
+    static const char *const commands[] = {"info", "check", "synth", "convert"};
+    size_t n = 0;
+    *command = cli->n_arguments > 0 ? cli->arguments[0] : NULL;
+    *spec = cli->n_arguments > 1 ? cli->arguments[1] : cli->model;
+    if (*command == NULL)
+        return mv_fail(error, MV_ERR_ARGUMENT,
+                       "expected a command: info, check, synth or convert; see --help");
+    while (n < 4 && strcmp(commands[n], *command) != 0)
+        n++;
+    if (n == 4) {
+        const char *near = mv_nearest(*command, commands, 4);
+        return mv_fail(error, MV_ERR_ARGUMENT, "unknown command '%s'; %s%s?", *command,
+                       near != NULL ? "did you mean "
+                                    : "expected info, check, synth or convert: see --help",
+                       near != NULL ? near : "");
+    }
+    if (*spec == NULL)
+        return mv_fail(error, MV_ERR_ARGUMENT, "%s: expected a MODEL: a folder, or synthetic:NAME",
+                       *command);
+    if (cli->n_arguments > 2 || (cli->n_arguments == 2 && cli->model != NULL))
+        return mv_fail(error, MV_ERR_ARGUMENT, "%s: expected one MODEL, found '%s' too", *command,
+                       cli->n_arguments > 2 ? cli->arguments[2] : cli->model);
+    if (strcmp(*command, "synth") == 0 && strncmp(*spec, "synthetic:", 10) != 0)
+        return mv_fail(
+            error, MV_ERR_ARGUMENT,
+            "synth: expected synthetic:NAME[,key=value], found '%s'; convert takes other "
+            "models",
+            *spec);
+    if (n >= 2 && (cli->n_outputs != 1 || strcmp(cli->outputs[0], "-") == 0))
+        return mv_fail(error, MV_ERR_ARGUMENT, "%s: expected --output DIR, one new folder",
+                       *command);
+    return MV_OK;
+}
+
+int main(int argc, const char **argv)
+{
+    mv_cli cli;
+    mv_error error = {0};
+    mv_model *model = NULL;
+    const char *command = NULL, *spec = NULL;
+    mv_exit exit_code = MV_EXIT_OK;
+    mv_cli_read_arguments(&cli, argc, argv, "mistral-model", own_rows, help_end);
+    mv_code code = check_usage(&cli, &command, &spec, &error);
+    if (code == MV_OK)
+        code = mv_model_open(&model, spec, &error);
+    if (code == MV_OK && strcmp(command, "info") == 0)
+        code = run_info(&cli, model, &error);
+    else if (code == MV_OK && strcmp(command, "check") == 0)
+        code = run_check(&cli, model, &exit_code, &error);
+    else if (code == MV_OK)
+        code = run_convert(&cli, model, &error);
+    if (code == MV_OK && (fflush(stdout) != 0 || ferror(stdout) != 0))
+        code = mv_fail(&error, MV_ERR_IO, "standard output cannot be written");
+    mv_model_close(&model);
+    return (int)(code != MV_OK ? mv_cli_fail(&error) : exit_code);
+}

@@ -1,0 +1,159 @@
+/* mistral_report.c - results files to one page, or to any other format; and back out of a page. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/log.h"
+#include "harness/results_read.h"
+#include "reports/html.h"
+#include "tools/cli.h"
+
+static struct own_options {
+    const char *compare, *extract;
+} own;
+
+static const struct poptOption own_rows[] = {{"compare", 'c', POPT_ARG_STRING, &own.compare, 0,
+                                              "mark what differs from this older file", "OLD.json"},
+                                             {"extract", 'x', POPT_ARG_STRING, &own.extract, 0,
+                                              "print the JSON that a page holds", "PAGE.html"},
+                                             POPT_TABLEEND};
+
+static const char help_end[] =
+    "RESULTS.json...\n\n"
+    "Turns results of mistral-verify and mistral-bench into one page that needs nothing else.\n"
+    "  mistral-report verify.json bench.json --output report.html\n"
+    "  mistral-report new.json --compare old.json --output report.html\n"
+    "  mistral-report verify.json --format md\n"
+    "  mistral-report --extract report.html > verify.json";
+
+/* ---- a page ---- */
+
+/* A single file can become any format; several, only a page. */
+static bool is_page(const mv_cli *cli)
+{
+    const char *path = cli->n_outputs > 0 ? cli->outputs[0] : "-";
+    const mv_report *report =
+        cli->format != NULL ? mv_report_find(cli->format) : mv_report_find_extension(path);
+    return report == NULL || strcmp(report->name, "html") == 0;
+}
+
+static mv_code write_page(const mv_cli *cli, const mv_results_file *files, size_t n,
+                          const mv_results_file *old, mv_error *error)
+{
+    mv_page_part parts[MV_CLI_MAX];
+    mv_bytes bytes = {0};
+    memset(parts, 0, sizeof parts);
+    for (size_t i = 0; i < n; i++) {
+        parts[i].name = cli->arguments[i];
+        if (files[i].is_bench) {
+            parts[i].bench = &files[i].bench;
+            parts[i].bench_old = old != NULL && old->is_bench ? &old->bench : NULL;
+        } else {
+            parts[i].verify = &files[i].verify;
+            parts[i].verify_old = old != NULL && !old->is_bench ? &old->verify : NULL;
+        }
+    }
+    mv_html_write_page(&bytes, parts, n);
+    mv_code code = mv_report_save(&bytes, cli->n_outputs > 0 ? cli->outputs[0] : "-", error);
+    mv_bytes_free(&bytes);
+    return code;
+}
+
+/* An older file of the other kind would be passed over without a word. */
+static mv_code check_old(const mv_results_file *files, size_t n, const mv_results_file *old,
+                         mv_error *error)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (files[i].is_bench == old->is_bench) {
+            return MV_OK;
+        }
+    }
+    return mv_fail(error, MV_ERR_FORMAT,
+                   "--compare %s: expected results of mistral-%s, as in the "
+                   "other file; found those of mistral-%s",
+                   own.compare, old->is_bench ? "verify" : "bench",
+                   old->is_bench ? "bench" : "verify");
+}
+
+static mv_code report(const mv_cli *cli, mv_results_file *files, mv_results_file *old,
+                      mv_error *error)
+{
+    const size_t n = cli->n_arguments;
+    for (size_t i = 0; i < n; i++) {
+        mv_code code = mv_results_file_read(&files[i], cli->arguments[i], error);
+        if (code != MV_OK)
+            return code;
+    }
+    if (own.compare != NULL) {
+        mv_code code = mv_results_file_read(old, own.compare, error);
+        if (code == MV_OK)
+            code = check_old(files, n, old, error);
+        if (code != MV_OK)
+            return code;
+    }
+    if (is_page(cli))
+        return write_page(cli, files, n, own.compare != NULL ? old : NULL, error);
+    if (n > 1 || own.compare != NULL)
+        return mv_fail(error, MV_ERR_ARGUMENT,
+                       "several files, and --compare, make a page; expected --format html");
+    return files[0].is_bench ? mv_cli_write_bench(cli, &files[0].bench, error)
+                             : mv_cli_write_verify(cli, &files[0].verify, error);
+}
+
+/* ---- out of a page ---- */
+
+static mv_code read_page(mv_bytes *page, const char *path, mv_error *error)
+{
+    char block[65536];
+    size_t n;
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return mv_fail(error, MV_ERR_IO, "--extract %s: cannot be opened: %s", path,
+                       strerror(errno));
+    while ((n = fread(block, 1, sizeof block, file)) > 0 && page->size <= MV_RESULTS_MAX_BYTES)
+        mv_bytes_append(page, block, n);
+    const bool bad = ferror(file) != 0;
+    (void)fclose(file);
+    if (bad || page->failed)
+        return mv_fail(error, MV_ERR_IO, "--extract %s: cannot be read", path);
+    return MV_OK;
+}
+
+static mv_code extract(const mv_cli *cli, mv_error *error)
+{
+    mv_bytes page = {0}, out = {0};
+    mv_bytes_append(&page, "", 0);
+    mv_code code = read_page(&page, own.extract, error);
+    if (code == MV_OK)
+        code = mv_html_extract(&out, page.data, page.size, own.extract, error);
+    if (code == MV_OK)
+        code = mv_report_save(&out, cli->n_outputs > 0 ? cli->outputs[0] : "-", error);
+    mv_bytes_free(&page);
+    mv_bytes_free(&out);
+    return code;
+}
+
+int main(int argc, const char **argv)
+{
+    static mv_results_file files[MV_CLI_MAX], old;
+    mv_cli cli;
+    mv_error error = {0};
+    mv_code code;
+    mv_cli_read_arguments(&cli, argc, argv, "mistral-report", own_rows, help_end);
+    if (own.extract != NULL && cli.n_arguments > 0)
+        code = mv_fail(&error, MV_ERR_ARGUMENT, "--extract takes no results files; found '%s'",
+                       cli.arguments[0]);
+    else if (own.extract != NULL)
+        code = extract(&cli, &error);
+    else if (cli.n_arguments == 0)
+        code = mv_fail(&error, MV_ERR_ARGUMENT, "expected at least one results file; see --help");
+    else {
+        code = mv_cli_check_outputs(&cli, &error);
+        if (code == MV_OK)
+            code = report(&cli, files, &old, &error);
+    }
+    for (size_t i = 0; i < cli.n_arguments; i++)
+        mv_results_file_free(&files[i]);
+    mv_results_file_free(&old);
+    return (int)(code == MV_OK ? MV_EXIT_OK : mv_cli_fail(&error));
+}
