@@ -10,10 +10,7 @@
 void mv_html_section(mv_html *html, const char *id, const char *title)
 {
     mv_bytes_print(&html->nav, "<li><a href=\"#%s-%s\">%s</a></li>\n", html->prefix, id, title);
-    mv_bytes_print(
-        &html->body,
-        "<section id=\"%s-%s\" aria-labelledby=\"%s-%s-h\">\n<h3 id=\"%s-%s-h\">%s</h3>\n",
-        html->prefix, id, html->prefix, id, html->prefix, id, title);
+    mv_bytes_print(&html->body, "<section id=\"%s-%s\">\n<h3>%s</h3>\n", html->prefix, id, title);
 }
 
 void mv_html_section_end(mv_html *html)

@@ -77,8 +77,7 @@ void mv_html_verdict(mv_bytes *bytes, mv_verdict verdict)
 
 void mv_html_command(mv_bytes *bytes, const char *command)
 {
-    mv_bytes_text(bytes, "<pre class=\"command\" tabindex=\"0\" role=\"region\" "
-                         "aria-label=\"command\"><code>");
+    mv_bytes_text(bytes, "<pre class=\"command\"><code>");
     mv_html_put(bytes, command);
     mv_bytes_text(bytes, "</code></pre>\n");
 }
@@ -87,7 +86,7 @@ void mv_html_command(mv_bytes *bytes, const char *command)
 
 void mv_html_table_begin(mv_bytes *bytes, const char *label)
 {
-    mv_bytes_text(bytes, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"");
+    mv_bytes_text(bytes, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"");
     mv_html_put(bytes, label);
     mv_bytes_text(bytes, "\"><table><thead><tr>");
 }

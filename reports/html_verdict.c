@@ -174,10 +174,9 @@ void mv_html_verdict_begin(mv_html *html, const char *classes, const char *sign,
                            const char *headline_text)
 {
     mv_bytes_print(&html->body,
-                   "<section class=\"verdict %s\" id=\"%s-verdict\" "
-                   "aria-labelledby=\"%s-verdict-h\">\n<h2 id=\"%s-verdict-h\">"
-                   "<span class=\"sign\" aria-hidden=\"true\">%s</span><span>%s</span></h2>\n",
-                   classes, html->prefix, html->prefix, html->prefix, sign, headline_text);
+                   "<section class=\"verdict %s\" id=\"%s-verdict\">\n<h2><span class=\"sign\" "
+                   "aria-hidden=\"true\">%s</span><span>%s</span></h2>\n",
+                   classes, html->prefix, sign, headline_text);
 }
 
 void mv_html_verify_verdict(mv_html *html, const mv_verify_results *results, const char *name)

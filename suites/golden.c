@@ -128,17 +128,21 @@ static mv_code need_yardstick(mv_run *run, replay *r, mv_error *error)
 
 /* ---- the verdict ---- */
 
-/* Summaries are fewer numbers than rows, and so their ratios scatter more: a sum of squares of 64
- * has a relative deviation of 18%, of 20 of 32%, of 1 of 140%. Factors on the table's limits. */
+/* Factors on the table's limits. A file keeps few rows, so that the median that a lucky row of the
+ * yardstick is raised to is itself luck; and summaries are fewer numbers than rows: a sum of
+ * squares of 64 has a relative deviation of 18%, of 20 of 32%, of 1 of 140%. Largest ratios of 17
+ * harmless reorderings and of the blas backend on the three shipped goldens, in f32 (rmse, row,
+ * max): rows 1.9 4.2 2.2, sketches 1.9 6.3 2.5, largest 1.9 8.0 2.7, log-sum-exp 1.8 11 2.7; in
+ * bf16: 1.2 2.7 1.4, 1.1 3.1 1.5, 1.1 4.3 2.0, 1.1 14 1.8. */
 static const struct gate {
     const char *what;
     size_t offset; /* in evidence */
     double rmse, row, max_abs;
 } gates[] = {
-    {"the kept rows", offsetof(evidence, rows), 1.0, 1.0, 1.0},
-    {"the sketches of all", offsetof(evidence, sketch), 1.2, 2.0, 1.5},
-    {"the largest logits", offsetof(evidence, top), 1.2, 2.5, 1.5},
-    {"log-sum-exp of all rows", offsetof(evidence, lse), 2.0, INFINITY, 3.0},
+    {"the kept rows", offsetof(evidence, rows), 1.0, 2.0, 1.0},
+    {"the sketches of all rows", offsetof(evidence, sketch), 1.2, 3.0, 1.5},
+    {"the largest logits of all rows", offsetof(evidence, top), 1.2, 4.0, 1.5},
+    {"the log-sum-exp of all rows", offsetof(evidence, lse), 2.0, INFINITY, 3.0},
 };
 
 static const mv_error_profile *profile_of(const evidence *e, const struct gate *gate)
@@ -161,10 +165,11 @@ static void fail_gate(mv_case_result *result, const struct gate *gate, const mv_
                       const char *decides)
 {
     const mv_error_profile *test = profile_of(e, gate);
-    const double limit = result->limits.r_row * gate->row;
+    const mv_tolerance *limits = mv_tolerance_get(result->compute);
+    const double limit = limits->r_row * gate->row;
     char where[64];
     int64_t row = mv_first_bad_row(profile_of(yardstick, gate), test,
-                                   isinf(limit) ? 2.0 * result->limits.r_rmse : limit);
+                                   isinf(limit) ? gate->max_abs * limits->r_row : limit);
     row = row >= 0 ? row : test->worst.position;
     result->divergence_position = gate == &gates[0] && row >= 0 ? one->positions[row] : row;
     describe(where, result->divergence_position, one->window);
@@ -207,7 +212,7 @@ static mv_code judge(mv_case_result *result, const mv_golden_case *one, const ev
     if (one->window > 0 && result->n_positions > one->window)
         result->n_beyond_window = result->n_positions - one->window;
     result->limits.r_rmse = limits->r_rmse;
-    result->limits.r_row = limits->r_row;
+    result->limits.r_row = limits->r_row * gates[0].row;
     result->limits.r_maxabs = limits->r_maxabs;
     result->headroom = INFINITY;
     result->worst = e->rows.worst;

@@ -27,6 +27,7 @@ typedef struct mv_run_options {
     const mv_option *options; /* --backend-option */
     size_t n_options;
     uint32_t n_threads;  /* 0 = all cores */
+    uint32_t n_jobs;     /* processes of a self-test; 0 = all cores */
     const char *windows; /* --window LIST, NULL = each suite's own */
     const char *chunks;  /* --chunk LIST, NULL = each suite's own */
     int64_t length;      /* --length, 0 = from the window */

@@ -1,9 +1,12 @@
 /* self_test.c - the kill matrix. */
 #include "suites/self_test.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* ---- the list, as the backend describes it ---- */
 
@@ -105,12 +108,22 @@ static bool names_suite(const char *list, const char *name)
     return false;
 }
 
+/* What became of one mutant: plain bytes, so that it can go through a pipe. */
+typedef struct record {
+    size_t index;
+    mv_mutant_result result;
+    size_t n_benign, n_alarms;
+    mv_case_result alarm; /* the first */
+    mv_error error;
+    mv_code code;
+} record;
+
 typedef struct self_test {
     const mv_run_options *options;
     const mv_suite *const *suites;
     size_t n_suites;
     mv_run *run;
-    mv_verify_results *results;
+    mutant_list list;
 } self_test;
 
 /* The first case that failed, or NULL; *largest: of r_rmse over all cases that have one. */
@@ -128,52 +141,165 @@ static const mv_case_result *first_failure(const mv_verify_results *found, doubl
 }
 
 /* A harmless change that a suite complains about: the case itself is the evidence. */
-static mv_code add_false_alarm(self_test *t, const mutant *m, const mv_case_result *failure,
-                               mv_error *error)
+static void take_alarm(record *r, const mutant *m, const mv_case_result *failure)
 {
-    mv_case_result alarm = *failure;
-    t->results->false_alarms++;
-    (void)snprintf(alarm.reason, sizeof alarm.reason, "false alarm on the harmless '%s': %.240s",
-                   m->name, failure->reason);
-    return mv_verify_results_add(t->results, &alarm, error);
+    if (r->n_alarms++ > 0)
+        return;
+    r->alarm = *failure;
+    (void)snprintf(r->alarm.reason, sizeof r->alarm.reason,
+                   "false alarm on the harmless '%s': %.240s", m->name, failure->reason);
 }
 
-static mv_code run_suite(self_test *t, const mutant *m, const mv_suite *suite,
-                         mv_mutant_result *result, mv_error *error)
+static mv_code run_suite(self_test *t, const mutant *m, const mv_suite *suite, record *r)
 {
     mv_verify_results found;
     mv_verify_results_init(&found);
-    mv_code code = mv_run_suite(t->run, suite, &found, error);
+    mv_code code = mv_run_suite(t->run, suite, &found, &r->error);
     if (code == MV_OK) {
-        const mv_case_result *failure = first_failure(&found, &result->r_rmse);
+        const mv_case_result *failure = first_failure(&found, &r->result.r_rmse);
         if (failure != NULL)
-            append_name(result->killed_by, sizeof result->killed_by, suite->name);
+            append_name(r->result.killed_by, sizeof r->result.killed_by, suite->name);
         if (failure != NULL && m->kind == KIND_BENIGN)
-            code = add_false_alarm(t, m, failure, error);
+            take_alarm(r, m, failure);
         if (m->kind == KIND_BENIGN)
-            t->results->benign_total++;
+            r->n_benign++;
     }
     mv_verify_results_free(&found);
     return code;
 }
 
-static mv_code run_mutant(self_test *t, const mutant *m, mv_error *error)
+static void run_mutant(self_test *t, size_t index, record *r)
 {
+    const mutant *m = &t->list.mutants[index];
     const mv_option option = {"mutant", m->name};
-    mv_mutant_result result = {.equivalent = m->kind == KIND_EQUIVALENT};
-    mv_code code = MV_OK;
-    (void)snprintf(result.name, sizeof result.name, "%s", m->name);
-    (void)snprintf(result.imitates, sizeof result.imitates, "%s", m->imitates);
+    *r = (record){.index = index, .result.equivalent = m->kind == KIND_EQUIVALENT};
+    (void)snprintf(r->result.name, sizeof r->result.name, "%s", m->name);
+    (void)snprintf(r->result.imitates, sizeof r->result.imitates, "%s", m->imitates);
     mv_run_set_engine(t->run, t->options->backend_name, t->options->backend, &option, 1);
-    for (size_t i = 0; i < t->n_suites && code == MV_OK; i++) {
+    for (size_t i = 0; i < t->n_suites && r->code == MV_OK; i++) {
         if (names_suite(m->suites, t->suites[i]->name))
-            append_name(result.expected_suites, sizeof result.expected_suites, t->suites[i]->name);
-        code = run_suite(t, m, t->suites[i], &result, error);
+            append_name(r->result.expected_suites, sizeof r->result.expected_suites,
+                        t->suites[i]->name);
+        r->code = run_suite(t, m, t->suites[i], r);
     }
-    if (code != MV_OK || m->kind == KIND_BENIGN ||
-        (m->kind == KIND_BUG && result.expected_suites[0] == '\0'))
+}
+
+static mv_code take_record(const self_test *t, const record *r, mv_verify_results *results,
+                           mv_error *error)
+{
+    const kind k = t->list.mutants[r->index].kind;
+    mv_code code = r->code;
+    if (code != MV_OK) {
+        *error = r->error;
         return code;
-    return mv_verify_results_add_mutant(t->results, &result, error);
+    }
+    results->benign_total += r->n_benign;
+    results->false_alarms += r->n_alarms;
+    if (r->n_alarms > 0)
+        code = mv_verify_results_add(results, &r->alarm, error);
+    if (code != MV_OK || k == KIND_BENIGN ||
+        (k == KIND_BUG && r->result.expected_suites[0] == '\0'))
+        return code;
+    return mv_verify_results_add_mutant(results, &r->result, error);
+}
+
+/* ---- several at a time ---- */
+
+/* A child takes every n_jobs-th mutant, and writes one record for each. */
+static void be_child(self_test *t, uint32_t job, uint32_t n_jobs, int fd)
+{
+    record r;
+    for (size_t i = job; i < t->list.n; i += n_jobs) {
+        run_mutant(t, i, &r);
+        const char *at = (const char *)&r;
+        for (size_t left = sizeof r; left > 0;) {
+            ssize_t n = write(fd, at, left);
+            if (n <= 0)
+                _exit(1);
+            at += n;
+            left -= (size_t)n;
+        }
+    }
+    _exit(0);
+}
+
+/* 1: a whole record; 0: the end; -1: a child that died in the middle. */
+static int read_record(int fd, record *r)
+{
+    char *at = (char *)r;
+    for (size_t left = sizeof *r; left > 0;) {
+        ssize_t n = read(fd, at, left);
+        if (n <= 0)
+            return left == sizeof *r && n == 0 ? 0 : -1;
+        at += n;
+        left -= (size_t)n;
+    }
+    return 1;
+}
+
+/* In the order of the list, whoever was first: record i comes from child i mod n_jobs. */
+static mv_code collect(self_test *t, const int *fds, uint32_t n_jobs, mv_verify_results *results,
+                       void (*on_mutant)(void *, size_t, size_t, const char *), void *cookie,
+                       mv_error *error)
+{
+    mv_code code = MV_OK;
+    for (size_t i = 0; i < t->list.n && code == MV_OK; i++) {
+        record r;
+        if (on_mutant != NULL)
+            on_mutant(cookie, i, t->list.n, t->list.mutants[i].name);
+        if (read_record(fds[i % n_jobs], &r) != 1 || r.index != i)
+            return mv_fail(error, MV_ERR_BACKEND,
+                           "--self-test: the process that ran mutant '%s' ended without a verdict",
+                           t->list.mutants[i].name);
+        code = take_record(t, &r, results, error);
+    }
+    return code;
+}
+
+static mv_code run_children(self_test *t, uint32_t n_jobs, mv_verify_results *results,
+                            void (*on_mutant)(void *, size_t, size_t, const char *), void *cookie,
+                            mv_error *error)
+{
+    enum { MAX_JOBS = 32 };
+    int fds[MAX_JOBS], ends[2];
+    pid_t pids[MAX_JOBS];
+    uint32_t n = 0;
+    mv_code code = MV_OK;
+    n_jobs = n_jobs > MAX_JOBS ? MAX_JOBS : n_jobs;
+    for (; n < n_jobs && code == MV_OK; n++) {
+        if (pipe(ends) != 0) {
+            code = mv_fail(error, MV_ERR_IO, "--self-test: no pipe: %s", strerror(errno));
+            break;
+        }
+        pids[n] = fork();
+        if (pids[n] == 0) {
+            (void)close(ends[0]);
+            be_child(t, n, n_jobs, ends[1]);
+        }
+        (void)close(ends[1]);
+        fds[n] = ends[0];
+        if (pids[n] < 0)
+            code = mv_fail(error, MV_ERR_MEMORY, "--self-test: no process: %s", strerror(errno));
+    }
+    if (code == MV_OK)
+        code = collect(t, fds, n_jobs, results, on_mutant, cookie, error);
+    for (uint32_t i = 0; i < n; i++) {
+        (void)close(fds[i]); /* a child that still writes ends with SIGPIPE */
+        if (pids[i] > 0)
+            (void)waitpid(pids[i], NULL, 0);
+    }
+    return code;
+}
+
+/* The unchanged reference: what the oracle says is then known to all children, and a suite that
+ * fails it is broken. */
+static mv_code run_control(self_test *t, mv_verify_results *results, mv_error *error)
+{
+    mv_code code = MV_OK;
+    mv_run_set_engine(t->run, t->options->backend_name, t->options->backend, NULL, 0);
+    for (size_t i = 0; i < t->n_suites && code == MV_OK; i++)
+        code = mv_run_suite(t->run, t->suites[i], results, error);
+    return code;
 }
 
 mv_code mv_self_test(const mv_run_options *options, const mv_suite *const *suites, size_t n_suites,
@@ -181,21 +307,23 @@ mv_code mv_self_test(const mv_run_options *options, const mv_suite *const *suite
                      void (*on_mutant)(void *, size_t, size_t, const char *), void *cookie,
                      mv_error *error)
 {
-    mutant_list list;
-    self_test t = {options, suites, n_suites, NULL, results};
+    self_test t = {.options = options, .suites = suites, .n_suites = n_suites};
     mv_run_options quick = *options;
     quick.stop_at_failure = true;
+    quick.localize = false;
     quick.list_only = false;
     quick.on_case = NULL;
-    mv_code code = list_mutants(options, &list, error);
+    quick.n_threads = 1;
+    mv_code code = list_mutants(options, &t.list, error);
     if (code == MV_OK)
         code = mv_run_open(&t.run, &quick, error);
-    for (size_t i = 0; i < list.n && code == MV_OK; i++) {
-        if (on_mutant != NULL)
-            on_mutant(cookie, i, list.n, list.mutants[i].name);
-        code = run_mutant(&t, &list.mutants[i], error);
-    }
+    if (code == MV_OK)
+        code = run_control(&t, results, error);
+    if (code == MV_OK)
+        code =
+            run_children(&t, options->n_jobs > 0 ? options->n_jobs : (uint32_t)mv_machine_n_cores(),
+                         results, on_mutant, cookie, error);
     mv_run_close(&t.run);
-    free(list.mutants);
+    free(t.list.mutants);
     return code;
 }

@@ -133,10 +133,27 @@ def commands_and_models_that_do_not_exist_are_refused(f):
 
 
 @test
+def backends_are_listed(f):
+    code, out, _ = run(RUN, "--list")
+    check(code == 0 and "\nnull " in "\n" + out and "\nreference " in "\n" + out, out)
+
+
+@test
 def another_backend_and_another_arithmetic_run_too(f):
     check_ends(run(RUN, "demo", f.model, "--backend", "null"), 0)
     for compute in ("f64", "bf16"):
         check_ends(run(RUN, "demo", f.model, "--compute", compute), 0)
+
+
+@test
+def without_a_model_it_takes_tiny_or_says_what_a_model_is(f):
+    result = run(RUN, "demo")
+    if result[0] == 0:
+        check(result[1].count(LINE) == 3 and result[1].startswith("This is a test"), result)
+        check(result[1] == run(RUN, "demo", "tiny")[1], "tiny is the default")
+    else:
+        check_ends(result, 2, "model tiny: not found in ")
+        check("name a MODEL: a folder with params.json" in result[2], result)
 
 
 # ---- interactive ----

@@ -44,14 +44,8 @@ START_TEST(published_critical_values_of_the_signed_rank_test_are_met)
         size_t n;
         double at_025, at_005; /* -1: none */
     } table[] = {
-        {6,  0,  -1},
-        {7,  2,  -1},
-        {8,  3,  0 },
-        {9,  5,  1 },
-        {10, 8,  3 },
-        {15, 25, 15},
-        {20, 52, 37},
-        {25, 89, 68},
+        {6, 0, -1}, {7, 2, -1},   {8, 3, 0},    {9, 5, 1},
+        {10, 8, 3}, {15, 25, 15}, {20, 52, 37}, {25, 89, 68},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         const double most = (double)(table[i].n * (table[i].n + 1) / 2);

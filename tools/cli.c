@@ -28,7 +28,7 @@ static const struct poptOption shared_rows[] = {
     {"seed", 0, POPT_ARG_STRING, &shared.seed_text, 0, "seed of random tokens (default: 1)", "N"},
     {"output", 'o', POPT_ARG_STRING, NULL, OPTION_OUTPUT,
      "write results here too; '-' is stdout; format by extension (repeatable)", "FILE"},
-    {"format", 'f', POPT_ARG_STRING, &shared.format, 0, "text, json, junit, tap, csv or md",
+    {"format", 'f', POPT_ARG_STRING, &shared.format, 0, "text, json, junit, tap, csv, md or html",
      "NAME"},
     {"quiet", 'q', POPT_ARG_NONE, &shared.quiet, 0, "only failures and the verdict", NULL},
     {"verbose", 'v', POPT_ARG_NONE, &shared.verbose, 0, "every case, and what is being done", NULL},
@@ -164,13 +164,27 @@ static size_t add_names(const struct poptOption *rows, const char **names, size_
     return n;
 }
 
-static void bad_option(poptContext context, int what, const struct poptOption *own)
+/* popt names the value that it could not read, and not the option. */
+static const char *option_before(const char **arguments, const char *value)
+{
+    const char *option = "";
+    for (size_t i = 1; value[0] != '-' && arguments[i] != NULL; i++)
+        option = strcmp(arguments[i], value) == 0 ? arguments[i - 1] : option;
+    return option;
+}
+
+static void bad_option(poptContext context, int what, const struct poptOption *own,
+                       const char **arguments)
 {
     const char *names[128], *bad = poptBadOption(context, POPT_BADOPTION_NOALIAS);
     size_t n = add_names(shared_rows, names, 0, 128);
     n = add_names(own, names, n, 128);
-    if (what != POPT_ERROR_BADOPT)
-        usage_error("%s: %s; see --help", bad, poptStrerror(what));
+    if (what != POPT_ERROR_BADOPT) {
+        char where[128];
+        const char *option = option_before(arguments, bad);
+        (void)snprintf(where, sizeof where, "%s%s%s", option, option[0] != '\0' ? " " : "", bad);
+        usage_error("%s: %s; see --help", where, poptStrerror(what));
+    }
     char word[64];
     (void)snprintf(word, sizeof word, "%s", bad + strspn(bad, "-"));
     word[strcspn(word, "=")] = '\0';
@@ -244,7 +258,7 @@ static void read_options(mv_cli *cli, int argc, const char **argv, const char *p
         take(&shared, which, poptGetOptArg(context));
     }
     if (which < -1)
-        bad_option(context, which, own);
+        bad_option(context, which, own, arguments);
     take_rest(&shared, context);
     finish(&shared);
     *cli = shared;
@@ -373,7 +387,7 @@ static mv_code check_for_bench(const mv_report *report, mv_error *error)
     if (report == NULL || report->write_bench != NULL)
         return MV_OK;
     return mv_fail(error, MV_ERR_ARGUMENT,
-                   "format %s has no place for times; expected text, json, csv or md",
+                   "format %s has no place for times; expected text, json, csv, md or html",
                    report->name);
 }
 

@@ -6,7 +6,7 @@
 
 #include "harness/backend.h"
 #include "harness/nearest.h"
-#include "tools/run.h"
+#include "tools/run_command.h"
 
 static struct own_options {
     const char *max_tokens, *temperature, *top_p, *chunk, *window, *max_positions, *compute, *text;
@@ -44,6 +44,24 @@ static const char help_end[] =
     "  score [MODEL] --text F   perplexity; every log-probability with --format json\n"
     "  tokenize MODEL [TEXT]    token ids; with their pieces: --verbose\n\n"
     "MODEL is a folder, or tiny, the small model that comes with the program (the default).";
+
+/* --list */
+static mv_code list_backends(mv_error *error)
+{
+    mv_backend_candidate *candidates;
+    size_t n;
+    mv_code code = mv_backend_list(&candidates, &n, error);
+    if (code != MV_OK)
+        return code;
+    for (size_t i = 0; i < n; i++) {
+        const mv_backend_candidate *c = &candidates[i];
+        printf("%-20s %s%s\n", c->name[0] != '\0' ? c->name : c->path,
+               c->reason[0] != '\0' ? "not usable: " : "",
+               c->reason[0] != '\0' ? c->reason : c->summary);
+    }
+    free(candidates);
+    return MV_OK;
+}
 
 typedef struct command {
     const char *name;
@@ -172,6 +190,10 @@ int main(int argc, const char **argv)
     mv_run_settings settings;
     mv_cli_read_arguments(&cli, argc, argv, "mistral-run", own_rows, help_end);
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error that write() tells */
+    if (cli.list != 0 && cli.n_arguments == 0) {
+        mv_code listed = list_backends(&error);
+        return (int)(listed != MV_OK ? mv_cli_fail(&error) : MV_EXIT_OK);
+    }
     mv_code code = find_command(&found, &cli, &error);
     if (code == MV_OK)
         code = read_settings(&settings, &cli, found, &error);

@@ -23,7 +23,7 @@ enum { NOT_GIVEN = INT_MIN };
 
 static struct own_options {
     const char *suites, *chunks, *windows, *text, *compute, *filter, *shard, *golden;
-    int length, strict, self_test, localize;
+    int length, strict, self_test, localize, n_jobs;
 } own = {.compute = "f32", .length = NOT_GIVEN};
 
 static const struct poptOption own_rows[] = {
@@ -42,6 +42,8 @@ static const struct poptOption own_rows[] = {
     {"shard", 0, POPT_ARG_STRING, &own.shard, 0, "only part I of N of the cases", "I/N"},
     {"self-test", 0, POPT_ARG_NONE, &own.self_test, 0, "plant bugs: does each suite see its own?",
      NULL},
+    {"jobs", 'j', POPT_ARG_INT, &own.n_jobs, 0, "processes of a self-test (default: all cores)",
+     "N"},
     {"localize", 0, POPT_ARG_NONE, &own.localize, 0, "name the first wrong layer and operation",
      NULL},
     {"strict", 0, POPT_ARG_NONE, &own.strict, 0, "little headroom fails", NULL},
@@ -292,6 +294,7 @@ int main(int argc, const char **argv)
                               .options = cli.options,
                               .n_options = cli.n_options,
                               .n_threads = (uint32_t)cli.n_threads,
+                              .n_jobs = own.n_jobs > 0 ? (uint32_t)own.n_jobs : 0,
                               .windows = own.windows,
                               .chunks = own.chunks,
                               .length = own.length != NOT_GIVEN ? own.length : 0,

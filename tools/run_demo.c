@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/run.h"
+#include "tools/run_command.h"
 
 enum { MAX_PROMPTS = 64 };
 

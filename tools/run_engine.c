@@ -6,7 +6,7 @@
 #include "harness/backend.h"
 #include "harness/log.h"
 #include "harness/machine.h"
-#include "tools/run.h"
+#include "tools/run_command.h"
 
 enum { MAX_TEXT_BYTES = 1 << 24, MAX_POSITIONS = 1 << 30 };
 

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "harness/log.h"
-#include "tools/run.h"
+#include "tools/run_command.h"
 
 /* ---- score ---- */
 

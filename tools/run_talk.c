@@ -8,7 +8,7 @@
 #include "harness/log.h"
 #include "tools/chat_template.h"
 #include "tools/read_line.h"
-#include "tools/run.h"
+#include "tools/run_command.h"
 
 enum { POSITIONS = 4096, POSITIONS_WITH_WINDOW = 32768 };
 
@@ -135,6 +135,7 @@ static void remember(talk *t, const mv_generated *g, size_t n_prompt, size_t n_s
     t->n_seen = g->n_seen;
     t->n_pending = 0;
     if (!prefilled) { /* stopped inside the prompt: the cache holds half a message */
+        mv_log(MV_LOG_WARN, "stopped inside the prompt: the conversation starts anew");
         forget(t);
         return;
     }

@@ -101,18 +101,20 @@ static mv_code reset(mv_engine *e, uint32_t sequence, mv_error *error)
 {
     mv_code code = check_sequence(e, sequence, error);
     if (code == MV_OK)
-        e->n_seen[sequence] = 0;
+        e->n_seen[sequence] = e->n_written[sequence] = 0;
     return code;
 }
 
-/* A position can be forgotten while all that its successor must see is still in the buffer. */
+/* A position can be forgotten while all that its successor must see is still in the buffer. What
+ * was written there later, and forgotten since, has overwritten what was there before. */
 static mv_code truncate(mv_engine *e, uint32_t sequence, uint32_t n_positions, mv_error *error)
 {
     mv_code code = check_sequence(e, sequence, error);
     if (code != MV_OK)
         return code;
     uint64_t n_seen = e->n_seen[sequence], window = e->p.sliding_window;
-    uint64_t oldest = n_seen > e->n_slots ? n_seen - e->n_slots : 0;
+    uint64_t n_written = e->n_written[sequence];
+    uint64_t oldest = n_written > e->n_slots ? n_written - e->n_slots : 0;
     uint64_t needed = window > 0 && n_positions + 1ull > window ? n_positions + 1ull - window : 0;
     if (n_positions > n_seen)
         return mv_fail(error, MV_ERR_ARGUMENT, "blas: truncate to %u, but there are %llu",
@@ -171,8 +173,12 @@ static mv_code forward(mv_engine *e, const mv_batch *batch, mv_logits which, flo
     if (code != MV_OK)
         return code;
     mv_forward(e, batch->n_sequences, batch->tokens, n_rows, which, logits);
-    for (uint32_t i = 0; i < batch->n_sequences; i++)
-        e->n_seen[batch->sequences[i]] += batch->n_tokens[i];
+    for (uint32_t i = 0; i < batch->n_sequences; i++) {
+        uint32_t sequence = batch->sequences[i];
+        e->n_seen[sequence] += batch->n_tokens[i];
+        if (e->n_written[sequence] < e->n_seen[sequence])
+            e->n_written[sequence] = e->n_seen[sequence];
+    }
     return MV_OK;
 }
 

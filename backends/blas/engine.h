@@ -37,9 +37,10 @@ struct mv_engine {
     size_t n_slots; /* of the rolling buffer: W, or max_positions if that is less or W is 0 */
     float poison;   /* what the cache holds before anything was written */
 
-    uint64_t *n_seen; /* [max_sequences] tokens so far */
-    mv_span *spans;   /* [max_sequences] of the call */
-    mv_count *counts; /* [n_threads] */
+    uint64_t *n_seen;    /* [max_sequences] tokens so far */
+    uint64_t *n_written; /* [max_sequences] one more than the last position ever in the buffer */
+    mv_span *spans;      /* [max_sequences] of the call */
+    mv_count *counts;    /* [n_threads] */
 
     mv_dtype kv_dtype;   /* of the cache: BF16 if compute is bf16, else F32 */
     size_t kv_size;      /* 2 or 4 */

@@ -183,6 +183,7 @@ mv_code mv_memory_take(mv_engine *e, const mv_engine_options *options, mv_error 
     const array cache[] = {{&e->cache_k, n_cached, p->head_dim, e->kv_size},
                            {&e->cache_v, n_cached, p->head_dim, e->kv_size}};
     const array scratch[] = {{&e->n_seen, e->max_sequences, 1, sizeof *e->n_seen},
+                             {&e->n_written, e->max_sequences, 1, sizeof *e->n_written},
                              {&e->spans, e->max_sequences, 1, sizeof *e->spans},
                              {&e->counts, e->n_threads, 1, sizeof *e->counts},
                              {&e->new_k, T, kv_width, e->kv_size},
@@ -224,10 +225,10 @@ mv_code mv_memory_take(mv_engine *e, const mv_engine_options *options, mv_error 
 
 void mv_memory_free(mv_engine *e)
 {
-    void *all[] = {e->n_seen,   e->spans,     e->counts, e->cache_k,     e->cache_v, e->new_k,
-                   e->new_v,    e->x,         e->normed, e->update,      e->q,       e->heads,
-                   e->k,        e->v,         e->turns,  e->gate,        e->up,      e->scales,
-                   e->few_rows, e->attention, e->gemm.x, e->gemm.scratch};
+    void *all[] = {e->n_seen, e->n_written, e->spans,     e->counts, e->cache_k,     e->cache_v,
+                   e->new_k,  e->new_v,     e->x,         e->normed, e->update,      e->q,
+                   e->heads,  e->k,         e->v,         e->turns,  e->gate,        e->up,
+                   e->scales, e->few_rows,  e->attention, e->gemm.x, e->gemm.scratch};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
 }

@@ -168,11 +168,31 @@ static void attend_online(const query_view *v, real *scores)
         v->out[i] = store(v->out[i] / sum);
 }
 
+/* A mask that multiplies: every key of the call and every slot goes in, most with weight 0. */
+static void add_masked(const query_view *v)
+{
+    const size_t width = (size_t)v->e->p.n_kv_heads * v->e->p.head_dim; /* K*E */
+    for (uint64_t key = v->s->start; key < v->s->start + v->s->n; key++) {
+        if (key < v->from || key > v->to)
+            add_value(v, key, 0);
+    }
+    const real *slots = cache_row(v->e, v->e->cache_v, v->layer, v->s, 0);
+    for (size_t slot = 0; slot < v->e->n_slots; slot++) {
+        for (size_t i = 0; i < v->e->p.head_dim; i++)
+            v->out[i] += 0 * slots[slot * width + v->kv_offset + i];
+    }
+}
+
 static void attend(const mv_engine *e, uint32_t layer, const span *s, uint64_t token, uint32_t head,
                    real *scores)
 {
     query_view v;
     switch (planted(e)) {
+    case FAULT_mask_multiplies:
+        v = view_query(e, layer, s, token, head);
+        correct_attend(e, layer, s, token, head, scores);
+        add_masked(&v);
+        return;
     case FAULT_mask_too_weak:
         v = view_query(e, layer, s, token, head);
         v.to = s->start + s->n - 1;

@@ -16,6 +16,10 @@ static int32_t input_token(const mv_engine *e, const span *s, const int32_t *tok
     case FAULT_embedding_tile_shifted: /* the last eighth of the table, by one row */
         return correct >= vocab_size - vocab_size / 8 && correct + 1 < vocab_size ? correct + 1
                                                                                   : correct;
+    case FAULT_embedding_row_off:
+        return correct == vocab_size / 3 ? correct + 1 : correct;
+    case FAULT_embedding_last_row_missing:
+        return correct == vocab_size - 1 ? correct - 1 : correct;
     case FAULT_first_token_forced:
         return s->start == 0 && i == 0 ? (correct == 1 ? 2 : 1) : correct;
     case FAULT_chunk_starts_one_late:
@@ -111,6 +115,10 @@ static void spoil_row(const mv_engine *e, const span *s, uint64_t i, size_t n_ro
     case FAULT_last_row_is_first_of_block:
         if (n_rows == 1 && i + 1 == s->n)
             logits_of_row(e, s->row + (size_t)(i / LOGIT_ROWS * LOGIT_ROWS), row);
+        return;
+    case FAULT_last_rows_of_last_sequence: /* one row where all would give another number: LAST */
+        if (n_rows == 1 && s->n % LOGIT_ROWS != 1)
+            logits_of_row(e, (size_t)s->n_call - 1, row);
         return;
     default:
         return;

@@ -137,6 +137,26 @@ static void forget(mv_engine *e, uint32_t sequence)
     correct_forget(e, sequence);
     if (planted(e) == FAULT_reset_keeps_length)
         e->n_seen[sequence] = n_seen;
+    for (uint32_t i = 0; i < e->max_sequences && planted(e) == FAULT_reset_of_all_sequences; i++)
+        correct_forget(e, i);
+}
+
+static mv_code truncate(mv_engine *e, uint32_t sequence, uint32_t n_positions, mv_error *error)
+{
+    const mv_code correct = correct_truncate(e, sequence, n_positions, error);
+    if (sequence >= e->max_sequences || n_positions > e->n_seen[sequence])
+        return correct;
+    switch (planted(e)) {
+    case FAULT_truncate_one_less:
+        if (correct == MV_OK && n_positions > 0)
+            e->n_seen[sequence] = n_positions - 1;
+        return correct;
+    case FAULT_truncate_never_refuses:
+        e->n_seen[sequence] = n_positions;
+        return MV_OK;
+    default:
+        return correct;
+    }
 }
 
 static uint64_t advance(const mv_engine *e, const span *s)

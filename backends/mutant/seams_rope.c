@@ -22,6 +22,8 @@ static uint64_t rope_position(const mv_engine *e, uint32_t layer, const span *s,
         return correct + s->row;
     case FAULT_rope_position_wraps:
         return correct % 32;
+    case FAULT_rope_position_in_15_bits:
+        return correct % 32768;
     case FAULT_rope_all_plus_1:
         return correct + 1;
     default:
@@ -52,6 +54,8 @@ static real rope_angle(const mv_engine *e, uint32_t layer, uint64_t position, ui
         return rounded(correct, 11);
     case FAULT_rope_frequency_bf16:
         return (real)position * rounded(angle_of_theta(e, theta, 1, pair), 8);
+    case FAULT_rope_position_f16:
+        return angle_of_theta(e, theta, (uint64_t)rounded((real)position, 11), pair);
     case FAULT_rope_scaled:
         return correct / 2;
     case FAULT_rope_frequency_by_powf:

@@ -241,6 +241,7 @@ static void finish_logits(const mv_engine *e, const span *s, uint64_t first, siz
 static mv_code read_options(mv_engine *e, const mv_engine_options *options, mv_error *error);
 static void forget(mv_engine *e, uint32_t sequence);
 static uint64_t advance(const mv_engine *e, const span *s);
+static mv_code truncate(mv_engine *e, uint32_t sequence, uint32_t n_positions, mv_error *error);
 
 #ifndef SEAM
 #define SEAM(name) name
@@ -923,7 +924,8 @@ static mv_code reset(mv_engine *e, uint32_t sequence, mv_error *error)
 
 /* A position can be forgotten while all that its successor must see is still in the buffer. What
  * was written there later, and forgotten since, has overwritten what was there before. */
-static mv_code truncate(mv_engine *e, uint32_t sequence, uint32_t n_positions, mv_error *error)
+static mv_code SEAM(truncate)(mv_engine *e, uint32_t sequence, uint32_t n_positions,
+                              mv_error *error)
 {
     mv_code code = check_sequence(e, sequence, error);
     if (code != MV_OK)

@@ -215,15 +215,43 @@ def make_optimizers(weights, rate):
             (torch.optim.AdamW(outer, betas=(0.9, 0.95), eps=1e-9, weight_decay=0.01), rate)]
 
 
-def train(weights, tokens, steps, batch, rate, generator):
+def save_state(path, step, weights, optimizers, generator):
+    part = path.with_suffix(".part")
+    torch.save({"step": step, "weights": {n: w.detach() for n, w in weights.items()},
+                "optimizers": [o.state_dict() for o, _ in optimizers],
+                "generator": generator.get_state()}, part)
+    part.rename(path)
+
+
+def load_state(path, weights, optimizers, generator):
+    """The step to go on with: what was killed goes on, and ends with the same bytes."""
+    if not path.exists():
+        return 0
+    state = torch.load(path)
+    for name, w in weights.items():
+        w.data.copy_(state["weights"][name])
+    for (optimizer, _), saved in zip(optimizers, state["optimizers"]):
+        optimizer.load_state_dict(saved)
+    generator.set_state(state["generator"])
+    return state["step"]
+
+
+def set_rates(optimizers, step, steps):
+    """A hundred steps up, then half a cosine down to a twentieth."""
+    warm = min(1.0, (step + 1) / 100)
+    scale = warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    for optimizer, full_rate in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = full_rate * scale
+
+
+def train(weights, tokens, steps, batch, rate, generator, state_path):
     optimizers = make_optimizers(weights, rate)
     table, mask, start, mean = rope_table(CONTEXT), make_mask(CONTEXT), time.time(), None
-    for step in range(steps):
-        warm = min(1.0, (step + 1) / 100)
-        scale = warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
-        for optimizer, full_rate in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = full_rate * scale
+    for step in range(load_state(state_path, weights, optimizers, generator), steps):
+        if step % 100 == 0 and step > 0:
+            save_state(state_path, step, weights, optimizers, generator)
+        set_rates(optimizers, step, steps)
         at = torch.randint(len(tokens) - CONTEXT, (batch,), generator=generator)
         rows = torch.stack([tokens[a : a + CONTEXT + 1] for a in at.tolist()])
         logits = forward(weights, rows[:, :-1], table, mask)
@@ -294,8 +322,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("deb")
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=1)
     o = parser.parse_args()
@@ -317,7 +345,7 @@ def main():
           file=sys.stderr)
 
     weights = make_weights(generator)
-    train(weights, tokens, o.steps, o.batch, o.rate, generator)
+    train(weights, tokens, o.steps, o.batch, o.rate, generator, o.out / "state.pt")
     write_safetensors(o.out / "consolidated.safetensors", weights)
     (o.out / "params.json").write_text(json.dumps(PARAMS, indent=2) + "\n")
     rounded = {name: w.detach().to(torch.bfloat16).float() for name, w in weights.items()}

@@ -78,6 +78,19 @@ def check_keys(browser, problems):
         problems.append(f"a heading does not sort: {sorts}")
 
 
+def check_print(browser, path, problems):
+    """On paper nothing of a table may be missing, and no tool is shown."""
+    browser.look(760, 1100, True, media="print")
+    browser.open(path)
+    hidden = browser.evaluate("[...document.querySelectorAll('details')].forEach(d => d.open = true),"
+                              " [...document.querySelectorAll('th')].filter("
+                              "th => th.textContent && !th.innerText.trim()).length")
+    if hidden:
+        problems.append(f"{hidden} headings of tables are not printed")
+    if browser.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)":
+        problems.append("a dark page is printed dark")
+
+
 def check_without_scripts(browser, path, problems):
     """All that is said is said without them."""
     browser.open(path)
@@ -102,12 +115,14 @@ def check(browser, axe, path, pictures):
             height = browser.evaluate("document.documentElement.scrollHeight")
             browser.look(width, min(height, 12000), dark)
             browser.picture(os.path.join(pictures, f"{name}-{what}.png"), whole=False)
-        check_barriers(browser, axe, problems)
+        if what == "light" or (name == "both" and what != "narrow-dark"):
+            check_barriers(browser, axe, problems)
     browser.look(1280, 900)
     browser.open(path)
     check_keys(browser, problems)
     if pictures:
         browser.print_to(os.path.join(pictures, f"{name}.pdf"))
+    check_print(browser, path, problems)
     check_without_scripts(browser, path, problems)
     return problems
 
@@ -125,9 +140,13 @@ def main():
         with open(pages[0], encoding="utf-8") as file:
             text = file.read()
         with open(bad + ".html", "w", encoding="utf-8") as file:  # must be found
-            file.write(text.replace("<h1>", "<h1><img src='x.png'>").replace("aria-label", "data-x"))
+            file.write(text.replace("<h1>", "<h1><img src='x.png'>"))
         print(f"1..{len(pages) + 1}")
-        spoiled = check(browser, axe, bad + ".html", None)
+        spoiled = []
+        browser.look()
+        browser.open(bad + ".html")
+        check_quiet(browser, spoiled)
+        check_barriers(browser, axe, spoiled)
         found = any("image-alt" in one for one in spoiled) and any("asked" in one or "complaint" in one
                                                                    for one in spoiled)
         print(f"{'ok' if found else 'not ok'} 1 - a page with a barrier and a request is found")

@@ -185,6 +185,63 @@ def write(target, seeds):
     print(f"{target}: {len(seeds)} seeds")
 
 
+def results(schema, **changes):
+    """Few facts, one case or one row, and each kind of value."""
+    document = {"schema": schema, "tool": {"version": "0.1.0", "commit": "0123abc"},
+                "environment": {"cpu_model": "A CPU"},
+                "model": {"spec": "synthetic:probe", "weights_sha256": "a" * 64,
+                          "params": {"dim": 64, "n_layers": 4, "head_dim": 16, "hidden_dim": 128,
+                                     "n_heads": 4, "n_kv_heads": 2, "vocab_size": 256,
+                                     "sliding_window": 8, "norm_eps": 1e-5, "rope_theta": 1e4}}}
+    return json.dumps({**document, **changes}).encode()
+
+
+def verification(verdict="fail", case=None, **changes):
+    one = {"suite": "window", "case": "chunk 3", "backend": "blas", "compute": "f32", "window": 8,
+           "chunk": 3, "length": 64, "seed": 1, "verdict": verdict, "reason": "above the limit",
+           "coverage": {"positions": 64, "beyond_window": 56},
+           "metrics": {"r_rmse": 41.25, "max_abs": "inf", "effective_window": 9},
+           "limits": {"r_rmse": 2}, "headroom": 0.05,
+           "worst": {"position": 17, "token_id": 3, "expected": -1.25, "actual": "nan"},
+           "first_divergence": {"layer": 0, "op": "attention", "position": 8},
+           "reproduce": "mistral-verify --suite window", "elapsed_ns": 1000}
+    one.update(case or {})
+    return results("mistral-verify/1", verdict=verdict, cases=[one], **{
+        "summary": {"passed": 0, "failed": 1, "errors": 0, "skipped": 0, "vacuous": 0,
+                    "elapsed_s": 0.41}, **changes})
+
+
+SELF_TEST = {"mutants": [{"name": "window_plus_one", "imitates": "a mask", "expected_suites": ["window"],
+                          "killed_by": ["window", "ring"], "r_rmse": 41.25, "equivalent": False}],
+             "killed": 1, "total": 1, "benign_total": 4, "false_alarms": 0}
+
+ROW = {"backend": "blas", "build_id": "1", "compute": "bf16", "phase": "decode", "prompt": 0,
+       "generate": 16, "depth": 64, "chunk": 0, "window": 8, "batch": 1, "threads": 2, "seed": 1,
+       "samples_ns": [1000, 1100], "warmup": 3, "tokens_per_s": {"median": 9e5, "ci95": [0, "inf"]},
+       "deviation": 0.1, "token_ns_p50": 1050, "bytes_per_token": 4e5, "flops_per_token": 5e5,
+       "fraction_of_limit": 0.5, "limit": "bandwidth", "memory": {"kv_cache": 8192},
+       "work": {"calls": 16}, "checked": True, "check": "all logits", "logits": "0123",
+       "warnings": [{"code": "steal", "text": "1.07 cores"}]}
+
+RESULTS = {
+    "verification": verification(),
+    "self_test": verification(self_test=SELF_TEST),
+    "contradiction": verification(verdict="pass", case={"verdict": "fail"}),
+    "large_seed": verification(case={"seed": str(2 ** 64 - 1)}),
+    "long_text": verification(case={"reason": "\u20ac" * 300, "schedule": "5,1,1,7" * 60}),
+    "hostile": verification(case={"backend": "</script><b>\"'&\u202e", "reason": "\u2028\ufffe"}),
+    "no_cases": results("mistral-verify/1", verdict="vacuous", cases=[], summary={"elapsed_s": 0}),
+    "times": results("mistral-bench/1", elapsed_s=1.5, runs=[ROW, {**ROW, "depth": 128}], ceilings={
+        "flops_per_s": 4e10, "threads": 2, "how": "FMA",
+        "reads": [{"working_set_bytes": 1 << 28, "read_bytes_per_s": 1.7e10}]}),
+    "gate": results("mistral-bench/1", elapsed_s=1.5, runs=[], comparison=[
+        {"key": "decode", "ratio": {"median": 1.08, "ci95": [1.05, 1.1]}, "groups": 24,
+         "gate_percent": 2, "verdict": "slower"}], claims=[
+        {"id": "flat", "statement": "flat", "predicted": "1", "measured": "0.7", "holds": False}]),
+    "other_schema": results("mistral-verify/2"),
+}
+
+
 def main():
     saved = TORCH_SAVED.read_bytes()
     with zipfile.ZipFile(io.BytesIO(saved)) as zipped:
@@ -194,6 +251,7 @@ def main():
     write("pth", {**ARCHIVES, "torch_saved": saved})
     write("safetensors", SAFETENSORS)
     write("params", PARAMS)
+    write("results", RESULTS)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-/* run.h - what the commands of mistral-run share. Private to mistral_run.c and run_*.c. */
-#ifndef MV_TOOLS_RUN_H
-#define MV_TOOLS_RUN_H
+/* run_command.h - what the commands of mistral-run share. Private to mistral_run.c and run_*.c. */
+#ifndef MV_TOOLS_RUN_COMMAND_H
+#define MV_TOOLS_RUN_COMMAND_H
 
 #include "harness/generate.h"
 #include "harness/model.h"

@@ -1,0 +1,405 @@
+#include "tests/test_main.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reports/html_parts.h"
+#include "tests/page_samples.h"
+#include "tests/report_samples.h"
+
+static mv_verify_results verify;
+static mv_bench_results bench;
+static mv_bytes page;
+static mv_error error;
+
+static void tear_down(void)
+{
+    mv_verify_results_free(&verify);
+    mv_bench_results_free(&bench);
+    mv_bytes_free(&page);
+}
+
+static const char *write_page(const mv_page_part *parts, size_t n_parts)
+{
+    mv_bytes_free(&page);
+    mv_html_write_page(&page, parts, n_parts);
+    ck_assert(!page.failed);
+    return page.data;
+}
+
+static const char *write_verify(void)
+{
+    const mv_page_part part = {.name = "", .verify = &verify};
+    return write_page(&part, 1);
+}
+
+static const char *write_bench(void)
+{
+    const mv_page_part part = {.name = "", .bench = &bench};
+    return write_page(&part, 1);
+}
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, what)) != NULL; text += strlen(what)) {
+        n++;
+    }
+    return n;
+}
+
+static void must_have(const char *text, const char *what)
+{
+    ck_assert_msg(strstr(text, what) != NULL, "lacks: %s", what);
+}
+
+/* ---- bytes that must not change unnoticed ---- */
+
+/* Style, script and data have checks of their own; the hashes change with each comma. */
+static char *without(const char *text, const char *begin, const char *end)
+{
+    char *copy = strdup(text);
+    for (char *at = copy; (at = strstr(at, begin)) != NULL;) {
+        at += strlen(begin);
+        char *stop = strstr(at, end);
+        ck_assert_ptr_nonnull(stop);
+        memmove(at, stop, strlen(stop) + 1);
+    }
+    return copy;
+}
+
+/* MV_UPDATE_GOLDEN=1 writes the files anew; read the diff before you commit it. */
+static void compare_with_golden(const char *text, const char *name)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, MV_TEST_DATA "/reports/%s", name);
+    char *no_style = without(text, "<style>", "</style>");
+    char *no_script = without(no_style, "<script>", "</script>");
+    char *no_data = without(no_script, "-json\">", "</script>");
+    char *body = without(no_data, "'sha256-", "'");
+    free(no_style);
+    free(no_script);
+    free(no_data);
+    if (getenv("MV_UPDATE_GOLDEN") != NULL) {
+        mv_bytes bytes = {0};
+        mv_bytes_text(&bytes, body);
+        ck_assert_msg(mv_report_save(&bytes, path, &error) == MV_OK, "%s", error.message);
+        mv_bytes_free(&bytes);
+        free(body);
+        return;
+    }
+    FILE *file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "%s: %s", path, strerror(errno));
+    size_t size = strlen(body), line = 1, at = 0;
+    char *golden = calloc(1, size + 2);
+    ck_assert_ptr_nonnull(golden);
+    size_t n = fread(golden, 1, size + 1, file);
+    fclose(file);
+    for (; at < n && at < size && golden[at] == body[at]; at++) {
+        line += golden[at] == '\n' ? 1 : 0;
+    }
+    bool is_same = at == n && at == size;
+    free(golden);
+    free(body);
+    ck_assert_msg(is_same,
+                  "differs from %s in line %zu; if the change is wanted, run this test with "
+                  "MV_UPDATE_GOLDEN=1",
+                  path, line);
+}
+
+START_TEST(the_page_of_a_verification_has_the_bytes_it_always_had)
+{
+    mv_sample_mixed(&verify);
+    compare_with_golden(write_verify(), "mixed.page.html");
+}
+END_TEST
+
+START_TEST(the_page_of_times_has_the_bytes_it_always_had)
+{
+    mv_sample_bench(&bench);
+    compare_with_golden(write_bench(), "times.page.html");
+}
+END_TEST
+
+START_TEST(the_same_results_give_the_same_bytes_whatever_the_clock_says)
+{
+    mv_sample_mixed(&verify);
+    char *first = strdup(write_verify());
+    setenv("SOURCE_DATE_EPOCH", "1", 1);
+    setenv("TZ", "Asia/Tokyo", 1);
+    ck_assert_str_eq(first, write_verify());
+    free(first);
+}
+END_TEST
+
+/* ---- what comes out again ---- */
+
+START_TEST(a_page_gives_back_the_json_that_went_in)
+{
+    const mv_report_style plain = {.verbose = false};
+    mv_bytes json = {0}, out = {0};
+    mv_sample_hostile(&verify, mv_hostile_text);
+    mv_sample_bench_hostile(&bench, mv_hostile_text);
+    mv_json_write_verify(&json, &verify, &plain);
+    mv_json_write_bench(&json, &bench, &plain);
+    const mv_page_part parts[] = {{.name = "a", .verify = &verify}, {.name = "b", .bench = &bench}};
+    write_page(parts, 2);
+    ck_assert_int_eq(mv_html_extract(&out, page.data, page.size, "p.html", &error), MV_OK);
+    ck_assert_str_eq(out.data, json.data);
+    mv_bytes_free(&json);
+    mv_bytes_free(&out);
+}
+END_TEST
+
+START_TEST(refuses_to_extract_from_what_is_no_page_of_ours)
+{
+    static const struct {
+        const char *text, *words;
+    } table[] = {
+        {"", "no page of mistral-report"},
+        {"<html><script>1</script></html>", "no page of mistral-report"},
+        {"<script type=\"application/json\" class=\"results\" id=\"", "have no end"},
+        {"<script type=\"application/json\" class=\"results\" id=\"r1-json\">\n{}", "have no end"},
+    };
+    mv_bytes out = {0};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        ck_assert_int_eq(
+            mv_html_extract(&out, table[i].text, strlen(table[i].text), "p.html", &error),
+            MV_ERR_FORMAT);
+        must_have(error.message, table[i].words);
+        must_have(error.message, "p.html: ");
+    }
+    mv_bytes_free(&out);
+}
+END_TEST
+
+/* ---- what the sections say ---- */
+
+START_TEST(the_first_screen_says_the_verdict_in_words_and_how_to_see_it_again)
+{
+    mv_sample_mixed(&verify);
+    const char *text = write_verify();
+    const char *screen = strstr(text, "id=\"r1-verdict\"");
+    ck_assert_ptr_nonnull(screen);
+    must_have(screen, "Error: a backend failed");
+    must_have(screen, "<code>mistral-verify --suite window --backend blas --chunk 3");
+    ck_assert(strstr(screen, "--suite window") < strstr(text, "id=\"r1-heat\""));
+}
+END_TEST
+
+START_TEST(a_failing_cell_is_hatched_and_keeps_its_number)
+{
+    mv_sample_mixed(&verify);
+    const char *text = write_verify();
+    ck_assert_uint_eq(count(text, "class=\"cell bad\""), 3);
+    ck_assert_uint_eq(count(text, "class=\"hatch\""), 3);
+    must_have(text, ">41.2</text>");
+    must_have(text, "3 of 13 cells fail");
+    mv_verify_results_free(&verify);
+    mv_sample_passing(&verify);
+    text = write_verify();
+    ck_assert_uint_eq(count(text, "class=\"hatch\""), 0);
+    must_have(text, "no failure in 12 cells");
+}
+END_TEST
+
+START_TEST(the_heat_map_names_the_shape_of_its_failures)
+{
+    static const struct {
+        int64_t chunk, window; /* which fail; -1: any */
+        const char *words;
+    } table[] = {
+        {-1, 8, "4 of 12 cells fail, all with window 8;"},
+        {16, -1, "3 of 12 cells fail, all with chunk 16;"},
+        {3, 4, "1 of 12 cells fail: chunk 3, window 4;"},
+        {-1, -1, "12 of 12 cells fail: every one of them;"},
+    };
+    for (size_t t = 0; t < sizeof table / sizeof *table; t++) {
+        mv_verify_results_free(&verify);
+        mv_sample_passing(&verify);
+        for (size_t i = 0; i < verify.n_cases; i++) {
+            mv_case_result *one = &verify.cases[i];
+            if ((table[t].chunk < 0 || one->chunk == table[t].chunk) &&
+                (table[t].window < 0 || one->window == table[t].window)) {
+                one->verdict = MV_VERDICT_FAIL;
+            }
+        }
+        must_have(write_verify(), table[t].words);
+    }
+}
+END_TEST
+
+START_TEST(a_chunk_above_the_window_is_seen_as_such)
+{
+    mv_sample_passing(&verify);
+    for (size_t i = 0; i < verify.n_cases; i++) {
+        mv_case_result *one = &verify.cases[i];
+        one->chunk = one->chunk == 3 ? 5 : one->chunk;
+        bool is_above = one->window > 0 && one->chunk > one->window;
+        one->verdict = is_above ? MV_VERDICT_FAIL : MV_VERDICT_PASS;
+    }
+    must_have(write_verify(), "3 of 12 cells fail, all with a chunk above the window;");
+}
+END_TEST
+
+START_TEST(the_kill_matrix_says_who_saw_what)
+{
+    mv_sample_mixed(&verify);
+    const char *text = write_verify();
+    ck_assert_uint_eq(count(text, "</span> killed</td>"), 2);
+    ck_assert_uint_eq(count(text, "</span> missed</td>"), 2);
+    ck_assert_uint_eq(count(text, "</span> false</td>"), 1);
+    must_have(text, "Survived: <code>eps_after_sqrt</code>.");
+}
+END_TEST
+
+START_TEST(sections_without_data_do_not_appear)
+{
+    mv_sample_passing(&verify);
+    const char *text = write_verify();
+    static const char *const absent[] = {"r1-failures", "r1-divergence", "r1-self-test",
+                                         "r1-changes",  "r1-prefill",    "r1-gate"};
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
+        ck_assert_msg(strstr(text, absent[i]) == NULL, "%s", absent[i]);
+    }
+    must_have(text, "No self-test in this run");
+}
+END_TEST
+
+START_TEST(an_older_run_shows_what_changed_and_where_the_machines_differ)
+{
+    mv_verify_results old;
+    mv_sample_mixed(&verify);
+    mv_sample_passing(&old);
+    old.cases[2].metrics.r_rmse *= 3;
+    mv_environment_set(&old.environment, "cores", "64");
+    const mv_page_part part = {.name = "", .verify = &verify, .verify_old = &old};
+    const char *text = write_page(&part, 1);
+    must_have(text,
+              "1 of 29 cases changed (another verdict, or R by more than a fifth); 17 are new");
+    must_have(text, "<tr class=\"differs\"><th scope=\"row\">cores</th><td>2</td><td>64</td>");
+    ck_assert_uint_eq(count(text, "class=\"differs\""), 1);
+    mv_verify_results_free(&old);
+}
+END_TEST
+
+START_TEST(times_say_their_findings)
+{
+    mv_sample_bench(&bench);
+    const char *text = write_bench();
+    must_have(text, "Slower than before");
+    must_have(text, "The largest ratio is +8.0 %");
+    must_have(text, "blas f32, window 64 is fastest: 400 tokens/s with chunk 512");
+    must_have(text, "That is 50 % of what the machine allows");
+    must_have(text,
+              "blas f32, window 64 keeps 100 % of its speed from 1 to 1024 keys; blas f32, no "
+              "window keeps 49 % of its speed from 1 to 1024 keys.");
+    must_have(text, "times as many tokens with 4 sequences as with 1");
+    must_have(text, "The best row reaches 50 % of its limit");
+    must_have(text, "others used 0.8 cores");
+}
+END_TEST
+
+START_TEST(what_was_timed_and_not_checked_is_no_pass)
+{
+    mv_sample_bench(&bench);
+    bench.n_comparisons = 0;
+    bench.n_claims = 0;
+    must_have(write_bench(), "Timed, and right");
+    bench.runs[3].checked = false;
+    must_have(write_bench(), "Not proved");
+}
+END_TEST
+
+START_TEST(a_page_of_many_cases_stays_below_a_megabyte)
+{
+    mv_sample_passing(&verify);
+    for (size_t i = 0; i < 700; i++) {
+        mv_case_result one = verify.cases[i % 12];
+        (void)snprintf(one.reproduce, sizeof one.reproduce,
+                       "mistral-verify --model synthetic:probe --backend reference --compute f32 "
+                       "--suite chunking --length 40 --seed 1 --filter 'chunking/window 8 %zu'",
+                       i);
+        ck_assert_int_eq(mv_verify_results_add(&verify, &one, &error), MV_OK);
+    }
+    write_verify();
+    ck_assert_uint_lt(page.size, 1000000);
+    ck_assert_uint_lt(strlen(mv_html_script), 10240);
+}
+END_TEST
+
+/* ---- scales ---- */
+
+START_TEST(scales_are_round_and_hold_what_they_were_made_for)
+{
+    static const struct {
+        double low, high;
+        bool is_log;
+        double round_low, round_high;
+    } table[] = {
+        {0, 97, false, 0, 100},       {0, 1, false, 0, 1},     {3, 3, false, 1.5, 4.5},
+        {0.3, 41, true, 0.2, 50},     {1, 1, true, 0.5, 2},    {1, 1000, true, 1, 1000},
+        {2e-9, 3e9, true, 2e-9, 5e9}, {-4, 11, false, -5, 15},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        double ticks[MV_MAX_TICKS];
+        mv_scale scale = mv_scale_make(table[i].low, table[i].high, table[i].is_log, 10, 110);
+        ck_assert_double_eq_tol(scale.low, table[i].round_low, 1e-9 * fabs(table[i].round_high));
+        ck_assert_double_eq_tol(scale.high, table[i].round_high, 1e-9 * fabs(table[i].round_high));
+        ck_assert_double_eq_tol(mv_scale_at(&scale, scale.low), 10, 1e-6);
+        ck_assert_double_eq_tol(mv_scale_at(&scale, scale.high), 110, 1e-6);
+        ck_assert_double_eq_tol(mv_scale_at(&scale, NAN), 10, 1e-6);
+        size_t n = mv_scale_ticks(&scale, ticks);
+        ck_assert_uint_ge(n, 2);
+        for (size_t k = 0; k < n; k++) {
+            ck_assert(k == 0 || ticks[k] > ticks[k - 1]);
+            ck_assert(ticks[k] >= scale.low - 1e-9 && ticks[k] <= scale.high * (1 + 1e-9) + 1e-9);
+        }
+    }
+}
+END_TEST
+
+START_TEST(numbers_of_an_axis_are_short)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } table[] = {
+        {0, "0"},      {4096, "4096"}, {32768, "32768"}, {100000, "100k"}, {1.5e6, "1.5M"},
+        {2e10, "20G"}, {0.5, "0.5"},   {0.05, "0.05"},   {3e12, "3T"},     {1234.5, "1234"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        ck_assert_str_eq(mv_si_number(table[i].value).text, table[i].text);
+    }
+}
+END_TEST
+
+static Suite *html_suite(void)
+{
+    Suite *suite = suite_create("html");
+    TCase *tcase = tcase_create("html");
+    tcase_add_checked_fixture(tcase, NULL, tear_down);
+    tcase_add_test(tcase, the_page_of_a_verification_has_the_bytes_it_always_had);
+    tcase_add_test(tcase, the_page_of_times_has_the_bytes_it_always_had);
+    tcase_add_test(tcase, the_same_results_give_the_same_bytes_whatever_the_clock_says);
+    tcase_add_test(tcase, a_page_gives_back_the_json_that_went_in);
+    tcase_add_test(tcase, refuses_to_extract_from_what_is_no_page_of_ours);
+    tcase_add_test(tcase, the_first_screen_says_the_verdict_in_words_and_how_to_see_it_again);
+    tcase_add_test(tcase, a_failing_cell_is_hatched_and_keeps_its_number);
+    tcase_add_test(tcase, the_heat_map_names_the_shape_of_its_failures);
+    tcase_add_test(tcase, a_chunk_above_the_window_is_seen_as_such);
+    tcase_add_test(tcase, the_kill_matrix_says_who_saw_what);
+    tcase_add_test(tcase, sections_without_data_do_not_appear);
+    tcase_add_test(tcase, an_older_run_shows_what_changed_and_where_the_machines_differ);
+    tcase_add_test(tcase, times_say_their_findings);
+    tcase_add_test(tcase, what_was_timed_and_not_checked_is_no_pass);
+    tcase_add_test(tcase, a_page_of_many_cases_stays_below_a_megabyte);
+    tcase_add_test(tcase, scales_are_round_and_hold_what_they_were_made_for);
+    tcase_add_test(tcase, numbers_of_an_axis_are_short);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+MV_TEST_MAIN(html_suite)
