@@ -1,8 +1,9 @@
 /* tensor_file.h - a file of named tensors, whatever its container.
  *
  * safetensors are mapped: data points into the mapping. A .pth is read into memory. Either way the
- * tensors live until mv_tensor_file_close(). Names are unique; extents lie inside the file, and in a
- * safetensors file do not overlap (in a .pth two tensors may share one storage); size_bytes equals the product of the shape and the element size.
+ * tensors live until mv_tensor_file_close(). Names are unique; extents lie inside the file, and in
+ * a safetensors file do not overlap (in a .pth two tensors may share one storage); size_bytes
+ * equals the product of the shape and the element size.
  */
 #ifndef MV_HARNESS_TENSOR_FILE_H
 #define MV_HARNESS_TENSOR_FILE_H

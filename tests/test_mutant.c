@@ -121,7 +121,7 @@ static void ask(const mv_backend *backend, mv_engine *engine, answers *a)
     call_one(backend, engine, 2, W, a);
     call_one(backend, engine, 2, 26, a);
     call(backend, engine, MV_LOGITS_LAST, 2, both, lengths, a);
-    go_back(backend, engine, 2, W + 29, a);
+    go_back(backend, engine, 2, W + 30, a); /* where it is */
     call_one(backend, engine, 2, 1, a);
     go_back(backend, engine, 2, 2, a);
     call_one(backend, engine, 2, 3, a);
@@ -156,7 +156,7 @@ static answers answer(const mv_backend *backend, mv_compute compute, uint32_t wi
 static double difference(const answers *a, const answers *b)
 {
     double largest = 0;
-    if (a->n != b->n || a->code != b->code || a->n_refused != b->n_refused)
+    if (a->n != b->n || a->code != b->code)
         return INFINITY;
     for (size_t i = 0; i < a->n * view.params.vocab_size; i++) {
         double d = fabs((double)a->logits[i] - (double)b->logits[i]);
@@ -186,6 +186,8 @@ static double difference_under(const char *name, mv_compute compute, size_t wind
 {
     answers a = answer(mutant, compute, windows[window], name, NULL);
     double d = difference(&a, get_truth(compute, window));
+    if (a.n_refused < get_truth(compute, window)->n_refused) /* more is honest: fewer slots */
+        d = INFINITY;
     free(a.logits);
     return d;
 }
