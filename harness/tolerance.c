@@ -5,11 +5,12 @@
 
 static const mv_tolerance tolerances[] = {
     {MV_COMPUTE_F32, 3.0, 8.0, 4.0,
-     "12 harmless reorderings reach 1.84, 5.0 and 2.35 (probe, stories260k); of 154 planted bugs the "
+     "12 harmless reorderings reach 1.84, 5.0 and 2.35 (probe, stories260k); of 154 planted bugs "
+     "the "
      "mildest that logits show is 7 x these limits (docs/NUMERICS.md, 2026-11)"},
-    {MV_COMPUTE_BF16, 1.5, 2.5, 3.0,
-     "harmless reorderings of bfloat16 sums stay below 1.01, 1.33 and 1.10 in a toy model; to be "
-     "measured on ours"},
+    {MV_COMPUTE_BF16, 1.5, 4.0, 3.0,
+     "14 harmless reorderings reach 1.07, 2.30 and 1.20 on the probe; a window one too wide in one "
+     "layer is 1.7 (docs/NUMERICS.md, 2026-11)"},
     {MV_COMPUTE_F64, 4.0, 8.0, 4.0,
      "the yardstick is the rounding of the logits to float32; frequencies from powf() make 3.5"},
 };

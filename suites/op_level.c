@@ -23,7 +23,7 @@ typedef struct edge {
 
 static const edge edges[] = {{"tiny activations", 0, 0x1p-9f},
                              {"huge activations", 0, 0x1p9f},
-                             {"huge scores", 1, 0x1p5f},
+                             {"huge scores", 1, 0x1p3f},
                              {"uniform attention", 1, 0.0f},
                              {"saturated gate", 2, 0x1p6f}};
 

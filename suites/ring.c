@@ -41,9 +41,9 @@ static mv_code run_prefill(mv_run *run, int64_t window, int64_t n_total, int64_t
         code = mv_play_add(run, &play, i == s->sequence ? tokens : others, (size_t)n_total, error);
     if (s->stale)
         mv_schedule_add_stale(&schedule, s->sequence, n_total, window + 3);
-    for (uint32_t i = 0; i < s->sequence; i++)
-        mv_schedule_add_chunks(&schedule, i, n_total, n_total / 2);
     mv_schedule_add_call(&schedule, s->sequence, n_prefill);
+    for (uint32_t i = 0; i < s->sequence; i++) /* between what is kept and where it is read */
+        mv_schedule_add_chunks(&schedule, i, n_total, n_total / 2);
     mv_schedule_add_chunks(&schedule, s->sequence, n_total - n_prefill, 1);
     mv_schedule_print(&schedule, result.schedule, sizeof result.schedule);
 
