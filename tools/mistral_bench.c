@@ -159,7 +159,7 @@ static const char *default_backend(void)
 static mv_code open_model(session *s, mv_model **model, bool slow, mv_error *error)
 {
     static mv_bench_defaults defaults; /* the lists point into it */
-    const mv_ceilings *ceilings;
+    const mv_ceilings *ceilings = NULL;
     const char *spec = s->cli->model;
     mv_bench_default_model(&defaults, slow);
     if (own.vs.candidate != NULL)
