@@ -379,6 +379,7 @@ void mv_localize_case(mv_run *run, mv_case_result *result)
     mv_error error = {0};
     const int32_t *tokens;
     mv_code code = MV_OK;
+    run->options.localize = false; /* the replay itself is not to be remembered */
     if (!run->last.is_set) {
         const size_t n = (size_t)run->length;
         code = mv_run_prompt(run, 0, n, &tokens, &error);
@@ -405,4 +406,5 @@ void mv_localize_case(mv_run *run, mv_case_result *result)
     mv_localization_free(&l);
     mv_play_free(&play);
     mv_schedule_free(&whole);
+    run->options.localize = true;
 }

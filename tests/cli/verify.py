@@ -84,6 +84,20 @@ def a_window_of_one_too_many_is_called_by_its_name():
     expect(done.stderr == "", f"on stderr: {done.stderr}")
 
 
+def a_failed_case_is_traced_to_its_layer_and_operation():
+    # Also cases of several calls and of several sequences: what is replayed is what failed.
+    for mutant, suite, layer, op in (("scale_by_dim", "chunking", 0, "attention"),
+                                     ("rope_restarts_with_chunk", "chunking", 0, "q"),
+                                     ("gate_up_swapped_one_layer", "decode_vs_prefill", 1, "gate"),
+                                     ("window_plus_1_one_layer", "batching", 1, "attention")):
+        document = run_json("--backend", "mutant", "--backend-option", f"mutant={mutant}",
+                            "--suite", suite, "--localize", code=1)
+        found = next(case["first_divergence"] for case in document["cases"]
+                     if case["verdict"] == "fail")
+        expect((found.get("layer"), found.get("op")) == (layer, op),
+               f"{mutant} in {suite}: {found}, expected layer {layer}, {op}")
+
+
 def the_reproduce_line_reproduces():
     document = run_json("--suite", "chunking", "--backend", OFF_BY_ONE, "--seed", "7", code=1)
     one = next(case for case in document["cases"] if case["verdict"] == "fail")
@@ -431,6 +445,7 @@ TESTS = [
     the_default_run_passes,
     quiet_prints_the_verdict_alone,
     a_window_of_one_too_many_is_called_by_its_name,
+    a_failed_case_is_traced_to_its_layer_and_operation,
     the_reproduce_line_reproduces,
     a_users_chunks_may_be_written_around_the_window,
     several_backends_are_each_run_and_one_that_cannot_is_skipped,
