@@ -98,8 +98,11 @@ static mv_code run_truncate(mv_run *run, int64_t window, int64_t first, int64_t 
     return code;
 }
 
-/* Half of the prompt is gone from the ring: the only right answer is a refusal. */
-static mv_code run_refusal(mv_run *run, int64_t window, mv_error *error)
+/* `played` tokens, then back to each of `keep` in turn (0 ends them); the last must be refused, for
+ * what its next token must see has left the ring. An engine that keeps more may serve it, and must
+ * be right. */
+static mv_code run_refusal(mv_run *run, int64_t window, const char *name, int64_t played,
+                           const int64_t keep[3], mv_error *error)
 {
     const int64_t n = 3 * window + 2;
     const mv_run_options *o = mv_run_get_options(run);
@@ -107,28 +110,36 @@ static mv_code run_refusal(mv_run *run, int64_t window, mv_error *error)
     mv_schedule schedule = {0};
     mv_play play = {.window = window};
     mv_error ran_error = {0};
-    if (!mv_case_begin(run, &result, window, 0, "window %lld truncate beyond the ring",
-                       (long long)window))
+    int64_t kept = played;
+    if (!mv_case_begin(run, &result, window, 0, "window %lld %s", (long long)window, name))
         return MV_OK;
     result.length = n;
     mv_code code = add_prompts(run, &play, 1, n, error);
-    mv_schedule_add_chunks(&schedule, 0, n, 0);
-    add_truncate(&schedule, n / 2);
+    mv_schedule_add_chunks(&schedule, 0, played, 0);
+    for (size_t i = 0; i < 3 && keep[i] > 0; i++)
+        add_truncate(&schedule, kept = keep[i]);
+    mv_schedule_add_chunks(&schedule, 0, n - kept, 0);
+    mv_schedule_print(&schedule, result.schedule, sizeof result.schedule);
     mv_code ran = code == MV_OK ? mv_play_schedule(run, NULL, &schedule, &play, &ran_error) : code;
     if (code == MV_OK && ran == MV_ERR_UNSUPPORTED && o->backend->truncate != NULL) {
         result.verdict = MV_VERDICT_PASS;
         result.n_positions = 1;
         ran = MV_OK;
     } else if (code == MV_OK && ran == MV_OK) {
-        /* An engine that keeps more than the window may well serve it: then it must be right. */
-        mv_schedule_add_chunks(&schedule, 0, n - n / 2, 0);
-        ran = mv_play_schedule(run, NULL, &schedule, &play, &ran_error);
-        if (ran == MV_OK)
-            code = mv_judge(run, &result, &play, error);
+        code = mv_judge(run, &result, &play, error);
     }
     mv_play_free(&play);
     mv_schedule_free(&schedule);
     return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;
+}
+
+static mv_code run_refusals(mv_run *run, int64_t W, mv_error *error)
+{
+    const int64_t far[3] = {(3 * W + 2) / 2}, twice[3] = {W + 1, W};
+    mv_code code = run_refusal(run, W, "truncate beyond the ring", 3 * W + 2, far, error);
+    /* One back is served; the position it forgets has overwritten what another one back would need.
+     */
+    return code == MV_OK ? run_refusal(run, W, "truncate twice by one", W + 2, twice, error) : code;
 }
 
 static mv_code run_window(mv_run *run, int64_t W, mv_error *error)
@@ -144,7 +155,7 @@ static mv_code run_window(mv_run *run, int64_t W, mv_error *error)
         if (t[1] >= 1 && t[0] > t[1])
             code = run_truncate(run, W, t[0], t[1], t[2] > 0 ? t[2] : 1, error);
     }
-    return code == MV_OK ? run_refusal(run, W, error) : code;
+    return code == MV_OK ? run_refusals(run, W, error) : code;
 }
 
 static mv_code run_cache_ops(mv_run *run, mv_error *error)
