@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "harness/clock.h"
 #include "suites/localize.h"
 #include "suites/run_private.h"
 
@@ -83,7 +84,7 @@ bool mv_case_begin(mv_run *run, mv_case_result *result, int64_t window, int64_t 
         return false;
     }
     run->last.is_set = false;
-    run->case_start_ns = mv_now_ns();
+    run->case_start_ns = mv_clock_wall_ns();
     return true;
 }
 
@@ -93,7 +94,7 @@ void mv_case_begin_coverage(mv_run *run, mv_case_result *result)
     set_reproduce(run, result); /* the whole suite: no part of it shows what all of it lacks */
     (void)snprintf(result->name, sizeof result->name, "coverage");
     run->last.is_set = false;
-    run->case_start_ns = mv_now_ns();
+    run->case_start_ns = mv_clock_wall_ns();
 }
 
 void mv_case_fail(mv_case_result *result, const char *format, ...)
@@ -289,7 +290,7 @@ mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran, const mv_e
     if (run->options.localize && result->verdict == MV_VERDICT_FAIL &&
         run->n_localized++ < MAX_LOCALIZED)
         mv_localize_case(run, result);
-    result->elapsed_ns = mv_now_ns() - run->case_start_ns;
+    result->elapsed_ns = mv_clock_wall_ns() - run->case_start_ns;
     note_coverage(run, result);
     if (run->options.strict && result->verdict == MV_VERDICT_PASS && result->headroom < 1.3)
         mv_case_fail(result, "headroom is %.2f, and --strict asks for 1.3", result->headroom);

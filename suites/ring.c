@@ -27,7 +27,6 @@ static mv_code run_prefill(mv_run *run, int64_t window, int64_t n_total, int64_t
     mv_case_result result;
     mv_schedule schedule = {0};
     mv_play play = {.window = window};
-    mv_error ran_error = {0};
     const int32_t *tokens, *others;
     if (!mv_case_begin(run, &result, window, 0, "window %lld prefill %lld%s", (long long)window,
                        (long long)n_prefill, s->name))
@@ -47,14 +46,11 @@ static mv_code run_prefill(mv_run *run, int64_t window, int64_t n_total, int64_t
     mv_schedule_add_chunks(&schedule, s->sequence, n_total - n_prefill, 1);
     mv_schedule_print(&schedule, result.schedule, sizeof result.schedule);
 
-    mv_code ran = MV_OK;
     if (code == MV_OK)
-        ran = mv_play_schedule(run, NULL, &schedule, &play, &ran_error);
-    if (code == MV_OK && ran == MV_OK)
-        code = mv_judge(run, &result, &play, error);
+        code = mv_case_play(run, &result, &schedule, &play, error);
     mv_play_free(&play);
     mv_schedule_free(&schedule);
-    return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;
+    return code;
 }
 
 static mv_code run_window(mv_run *run, int64_t W, mv_error *error)

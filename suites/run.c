@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "harness/log.h"
 #include "harness/model.h"
@@ -11,13 +10,6 @@
 #include "suites/run_private.h"
 
 #define LARGE_MODEL_BYTES 200000000u /* each forward pass of the reference takes seconds */
-
-int64_t mv_now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* Four windows and a bit, where the window is short enough for that. */
 static int64_t default_length(const mv_run_options *options)

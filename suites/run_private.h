@@ -39,7 +39,6 @@ struct mv_run {
     int64_t case_start_ns;
 };
 
-int64_t mv_now_ns(void); /* monotonic */
 void mv_truth_free(mv_truth *truth);
 
 /* The case that says what a suite did not cover: wanted in every shard, and by no filter. */

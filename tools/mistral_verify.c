@@ -3,10 +3,10 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "harness/backend.h"
+#include "harness/clock.h"
 #include "harness/log.h"
 #include "harness/model.h"
 #include "harness/nearest.h"
@@ -114,13 +114,6 @@ static mv_code read_shard(mv_run_options *options, mv_error *error)
 
 /* ---- progress ---- */
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 typedef struct progress {
     size_t n_total, n_done;
     double elapsed_s;
@@ -193,7 +186,7 @@ static mv_code run_backend(const mv_cli *cli, mv_run_options *options, const cha
 static void show_mutant(void *cookie, size_t n_done, size_t n_total, const char *name)
 {
     const int64_t *start_ns = cookie;
-    double elapsed_s = (double)(now_ns() - *start_ns) * 1e-9;
+    double elapsed_s = (double)(mv_clock_wall_ns() - *start_ns) * 1e-9;
     if (!isatty(STDERR_FILENO) || n_done == 0)
         return;
     mv_log_progress("%zu/%zu %s  about %.0f s left", n_done, n_total, name,
@@ -203,7 +196,7 @@ static void show_mutant(void *cookie, size_t n_done, size_t n_total, const char 
 static mv_code self_test(mv_run_options *options, const choice *chosen, mv_verify_results *results,
                          mv_error *error)
 {
-    int64_t start_ns = now_ns();
+    int64_t start_ns = mv_clock_wall_ns();
     options->backend_name = "mutant";
     mv_code code = mv_backend_load(&options->backend, "mutant", NULL, 0, error);
     if (code == MV_OK)
@@ -280,7 +273,7 @@ static mv_exit exit_of(const mv_verify_results *results)
 
 int main(int argc, const char **argv)
 {
-    const int64_t start_ns = now_ns();
+    const int64_t start_ns = mv_clock_wall_ns();
     mv_cli cli;
     mv_error error = {0};
     choice chosen;
@@ -329,7 +322,7 @@ int main(int argc, const char **argv)
     }
     if (code == MV_OK)
         code = verify(&cli, model, &options, &chosen, &results, &error);
-    results.elapsed_ns = now_ns() - start_ns;
+    results.elapsed_ns = mv_clock_wall_ns() - start_ns;
     if (code == MV_OK && cli.list == 0)
         code = mv_cli_write_verify(&cli, &results, &error);
 done:

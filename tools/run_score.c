@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "harness/clock.h"
 #include "harness/log.h"
 #include "tools/run_command.h"
 
@@ -17,9 +17,7 @@ typedef struct progress {
 
 static double now_s(void)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    return (double)mv_clock_wall_ns() * 1e-9;
 }
 
 static bool show_progress(void *cookie)

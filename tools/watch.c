@@ -2,8 +2,8 @@
 
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
+#include "harness/clock.h"
 #include "harness/log.h"
 
 static volatile sig_atomic_t stopped;
@@ -14,17 +14,10 @@ static void stop(int number)
     stopped = 1;
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static bool go_on(void *cookie, uint64_t n_bytes_more)
 {
     mv_watch *w = cookie;
-    const int64_t now = now_ns();
+    const int64_t now = mv_clock_wall_ns();
     w->done_bytes += n_bytes_more;
     if (now - w->shown_ns > 100000000) {
         const double seconds = (double)(now - w->start_ns) * 1e-9;
@@ -44,8 +37,8 @@ void mv_watch_start(mv_watch *watch, const char *what, uint64_t total_bytes)
     *watch = (mv_watch){.watch = {go_on, watch},
                         .what = what,
                         .total_bytes = total_bytes > 0 ? total_bytes : 1,
-                        .start_ns = now_ns(),
-                        .shown_ns = now_ns()};
+                        .start_ns = mv_clock_wall_ns(),
+                        .shown_ns = mv_clock_wall_ns()};
     (void)sigaction(SIGINT, &action, NULL);
 }
 
