@@ -341,10 +341,24 @@ START_TEST(each_item_of_each_job_is_done_once)
 }
 END_TEST
 
+static void wait_for_all(void *arg, size_t item, uint32_t worker)
+{
+    (void)item;
+    (void)worker;
+    _Atomic uint32_t *n_here = arg;
+    atomic_fetch_add(n_here, 1);
+    while (atomic_load(n_here) < 3)
+        usleep(100);
+}
+
 START_TEST(a_forked_child_works_alone)
 {
     mv_pool *pool = mv_pool_open(3, false);
     ck_assert_ptr_nonnull(pool);
+    /* All threads have begun: one that is being made at the fork may hold a lock of the sanitizer's,
+     * and nobody is left in the child to give it back. */
+    _Atomic uint32_t n_here = 0;
+    mv_pool_run(pool, 3, wait_for_all, &n_here);
     int status = 0;
     pid_t child = fork();
     if (child == 0) {
