@@ -135,3 +135,82 @@ mv_code mv_changed_model_map(mv_changed_model *changed, mv_tensor *tensor, mv_ch
     tensor->data = copy;
     return MV_OK;
 }
+
+/* ---- engines that take their weights from elsewhere ---- */
+
+mv_code mv_changed_model_is_ignored(mv_run *run, const mv_play *play, bool *ignored,
+                                    mv_error *error)
+{
+    mv_case_result scratch;
+    mv_play unchanged = *play; /* the rows stay the play's */
+    mv_case_result_clear(&scratch);
+    unchanged.model = NULL;
+    unchanged.truth_schedule = NULL;
+    mv_code code = mv_judge(run, &scratch, &unchanged, error);
+    *ignored = code == MV_OK && scratch.verdict == MV_VERDICT_PASS;
+    return code;
+}
+
+/* Without wo and w2 the stream stays the embedding: no model of use is like that. */
+static mv_code play_mute(mv_run *run, mv_changed_model *changed, mv_play *play, mv_error *error)
+{
+    enum { N_TOKENS = 6 };
+    mv_schedule schedule = {0};
+    const int32_t *tokens;
+    for (uint32_t l = 0; l < changed->view.params.n_layers; l++) {
+        mv_changed_model_zero(changed, &changed->layers[l].wo);
+        mv_changed_model_zero(changed, &changed->layers[l].w2);
+    }
+    *play = (mv_play){.window = changed->view.params.sliding_window, .model = &changed->view};
+    mv_schedule_add_chunks(&schedule, 0, N_TOKENS, 0);
+    mv_code code = mv_run_prompt(run, 0, N_TOKENS, &tokens, error);
+    if (code == MV_OK)
+        code = mv_play_add(run, play, tokens, N_TOKENS, error);
+    if (code == MV_OK)
+        code = mv_play_schedule(run, NULL, &schedule, play, error);
+    mv_schedule_free(&schedule);
+    return code;
+}
+
+mv_code mv_changed_model_is_ignored_by_engine(mv_run *run, bool *ignored, mv_error *error)
+{
+    mv_changed_model changed;
+    mv_play play = {0};
+    mv_error ran_error; /* shows in the engine's own cases */
+    mv_code ran = MV_OK;
+    *ignored = false;
+    mv_code code = mv_changed_model_init(&changed, mv_run_get_options(run)->model, error);
+    if (code == MV_OK)
+        ran = play_mute(run, &changed, &play, &ran_error);
+    if (code == MV_OK && ran == MV_OK)
+        code = mv_changed_model_is_ignored(run, &play, ignored, error);
+    mv_play_free(&play);
+    mv_changed_model_free(&changed);
+    return code;
+}
+
+void mv_changed_model_say_ignored(mv_case_result *result)
+{
+    result->verdict = MV_VERDICT_VACUOUS;
+    result->divergence_position = result->divergence_layer = -1;
+    result->divergence_op[0] = '\0';
+    result->metrics.effective_window = -1;
+    (void)snprintf(result->reason, sizeof result->reason,
+                   "the engine does not compute with the weights that it is lent (changed weights "
+                   "give the unchanged logits): it cannot be asked in this way");
+}
+
+mv_code mv_changed_model_case_play(mv_run *run, mv_case_result *result, const mv_schedule *schedule,
+                                   mv_play *play, mv_error *error)
+{
+    mv_error ran_error = {0};
+    bool ignored = false;
+    mv_code code = MV_OK, ran = mv_play_schedule(run, NULL, schedule, play, &ran_error);
+    if (ran == MV_OK)
+        code = mv_judge(run, result, play, error);
+    if (code == MV_OK && ran == MV_OK && result->verdict == MV_VERDICT_FAIL)
+        code = mv_changed_model_is_ignored(run, play, &ignored, error);
+    if (ignored)
+        mv_changed_model_say_ignored(result);
+    return code == MV_OK ? mv_case_end(run, result, ran, &ran_error, error) : code;
+}

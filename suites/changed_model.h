@@ -31,4 +31,26 @@ typedef float (*mv_change_fn)(void *cookie, uint64_t row, uint64_t column, float
 MV_MUST_CHECK mv_code mv_changed_model_map(mv_changed_model *changed, mv_tensor *tensor,
                                            mv_change_fn value, void *cookie, mv_error *error);
 
+/* ---- engines that take their weights from elsewhere ---- */
+
+/* A play with changed weights has failed. *ignored: its rows are those of the run's own weights, so
+ * the engine never looked at what it was lent, and the play says nothing about it. Costs the truth
+ * of the unchanged prompt. */
+MV_MUST_CHECK mv_code mv_changed_model_is_ignored(mv_run *run, const mv_play *play, bool *ignored,
+                                                  mv_error *error);
+
+/* The same before any case, for questions that only a model of other sizes can ask: one play of a
+ * few tokens. An engine that does not run at all is not said to ignore anything. */
+MV_MUST_CHECK mv_code mv_changed_model_is_ignored_by_engine(mv_run *run, bool *ignored,
+                                                            mv_error *error);
+
+/* Makes the verdict vacuous, and says why. */
+void mv_changed_model_say_ignored(mv_case_result *result);
+
+/* mv_case_play() for a play with changed weights: what fails because they were ignored is vacuous.
+ */
+MV_MUST_CHECK mv_code mv_changed_model_case_play(mv_run *run, mv_case_result *result,
+                                                 const mv_schedule *schedule, mv_play *play,
+                                                 mv_error *error);
+
 #endif

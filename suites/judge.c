@@ -5,6 +5,7 @@
 
 #include "harness/clock.h"
 #include "suites/localize.h"
+#include "suites/noise.h"
 #include "suites/run_private.h"
 
 /* Cases of one suite that are localised: the tenth says nothing that the first did not. */
@@ -119,9 +120,15 @@ static bool has_rows(const mv_track *track)
     return false;
 }
 
+typedef struct comparison {
+    mv_error_profile test, reference;
+    mv_noise noise;
+    bool has_noise; /* every row's truth has an ensemble */
+} comparison;
+
 /* Adds every row that the track has, and the reference's rows of the same positions. */
 static mv_code add_track(mv_run *run, mv_case_result *result, const mv_play *play, uint32_t number,
-                         mv_error_profile *test, mv_error_profile *reference, mv_error *error)
+                         comparison *c, mv_error *error)
 {
     const size_t vocab_size = run->options.model->params.vocab_size;
     const bool is_own = play->model != NULL || play->truth_schedule != NULL;
@@ -133,12 +140,16 @@ static mv_code add_track(mv_run *run, mv_case_result *result, const mv_play *pla
         if (!track->has_row[i] || !truth->has_row[i])
             continue;
         const size_t at = i * vocab_size;
-        const int64_t worst_before = test->worst.position;
-        code = mv_error_profile_add(test, truth->oracle + at, track->logits + at, 1, true, error);
+        const int64_t worst_before = c->test.worst.position;
+        code =
+            mv_error_profile_add(&c->test, truth->oracle + at, track->logits + at, 1, true, error);
         if (code == MV_OK)
-            code = mv_error_profile_append(reference, &truth->reference, i, 1, error);
-        if (test->worst.position != worst_before) {
-            result->worst = test->worst;
+            code = mv_error_profile_append(&c->reference, &truth->reference, i, 1, error);
+        c->has_noise = c->has_noise && truth->has_ensemble;
+        if (code == MV_OK && c->has_noise)
+            code = mv_noise_add_row(&c->noise, truth, i, error);
+        if (c->test.worst.position != worst_before) {
+            result->worst = c->test.worst;
             result->worst.position = (int64_t)i;
         }
         result->n_positions++;
@@ -210,27 +221,48 @@ static void decide(mv_run *run, mv_case_result *result, const mv_error_profile *
                      1.0 / result->headroom, decides, where);
 }
 
+/* --strict: within the limits, but further out than harmless variants on these tokens are. */
+static mv_code ask_noise(mv_case_result *result, const comparison *c, mv_error *error)
+{
+    double mean, spread;
+    if (!c->has_noise || result->verdict != MV_VERDICT_PASS)
+        return MV_OK;
+    mv_code code = mv_noise_spread(&c->noise, &c->reference, &mean, &spread, error);
+    const double spreads = code == MV_OK ? (result->metrics.r_rmse - mean) / spread : 0;
+    if (!(spreads <= MV_NOISE_MOST_SPREADS))
+        mv_case_fail(result,
+                     "R rmse is %.4g, and %d harmless reorderings give %.4g +- %.2g on these "
+                     "tokens: %.0f spreads off, and --strict allows %.0f",
+                     result->metrics.r_rmse, MV_N_HARMLESS, mean, spread, spreads,
+                     MV_NOISE_MOST_SPREADS);
+    return code;
+}
+
 mv_code mv_judge(mv_run *run, mv_case_result *result, const mv_play *play, mv_error *error)
 {
     const size_t vocab_size = run->options.model->params.vocab_size;
-    mv_error_profile test, reference;
+    comparison c = {.has_noise = run->options.strict};
     mv_code code = MV_OK;
-    mv_error_profile_init(&test, vocab_size);
-    mv_error_profile_init(&reference, vocab_size);
+    mv_error_profile_init(&c.test, vocab_size);
+    mv_error_profile_init(&c.reference, vocab_size);
+    mv_noise_init(&c.noise, vocab_size);
     result->n_positions = result->n_beyond_window = 0;
     for (uint32_t i = 0; i < play->n_tracks && code == MV_OK; i++) {
         if (!has_rows(&play->tracks[i]))
             continue;
-        code = add_track(run, result, play, i, &test, &reference, error);
+        code = add_track(run, result, play, i, &c, error);
     }
     const int64_t effective_window = result->metrics.effective_window;
     if (code == MV_OK)
-        code = mv_metrics_from_profiles(&result->metrics, &reference, &test, error);
+        code = mv_metrics_from_profiles(&result->metrics, &c.reference, &c.test, error);
     result->metrics.effective_window = effective_window;
-    if (code == MV_OK)
-        decide(run, result, &reference, &test, play);
-    mv_error_profile_free(&test);
-    mv_error_profile_free(&reference);
+    if (code == MV_OK) {
+        decide(run, result, &c.reference, &c.test, play);
+        code = ask_noise(result, &c, error);
+    }
+    mv_error_profile_free(&c.test);
+    mv_error_profile_free(&c.reference);
+    mv_noise_free(&c.noise);
     return code;
 }
 
@@ -277,6 +309,7 @@ static void note_coverage(mv_run *run, const mv_case_result *result)
     const bool compared = result->verdict == MV_VERDICT_PASS || result->verdict == MV_VERDICT_FAIL;
     if (result->n_beyond_window > 0)
         run->has_beyond_window = true;
+    run->has_run = run->has_run || compared;
     if (compared && result->window > 0 &&
         (run->least_window == 0 || result->window < run->least_window))
         run->least_window = result->window;

@@ -15,6 +15,13 @@ void mv_play_free(mv_play *play)
     *play = (mv_play){0};
 }
 
+const mv_model_view *mv_run_set_model(mv_run *run, const mv_model_view *model)
+{
+    const mv_model_view *before = run->options.model;
+    run->options.model = model;
+    return before;
+}
+
 mv_code mv_play_add(mv_run *run, mv_play *play, const int32_t *tokens, size_t n, mv_error *error)
 {
     const size_t vocab_size = run->options.model->params.vocab_size;
@@ -75,8 +82,8 @@ mv_code mv_play_open(mv_run *run, mv_play *play, const mv_schedule *schedule,
         .max_positions = (uint32_t)(setup->most_positions > 0 ? (size_t)setup->most_positions
                                                               : longest_track(play)),
         .max_batch_tokens = (uint32_t)most_tokens(schedule),
-        .options = under_test ? run->options.options : NULL,
-        .n_options = under_test ? run->options.n_options : 0,
+        .options = under_test ? run->options.options : setup->options,
+        .n_options = under_test ? run->options.n_options : setup->n_options,
         .log = mv_log_backend};
     if (schedule->failed)
         return mv_fail(error, MV_ERR_MEMORY, "no memory for a schedule");
@@ -207,6 +214,10 @@ static void remember(mv_run *run, const mv_engine_setup *setup, const mv_schedul
     run->last.is_set = true;
 }
 
+/* Floats before and behind the rows of a call: an engine that writes a little too far is for canary
+ * to name, and not for the heap to end the run. */
+enum { MARGIN = 64 };
+
 mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
                    const mv_schedule *schedule, mv_play *play, mv_error *error)
 {
@@ -216,9 +227,10 @@ mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
     mv_code code = MV_OK;
     remember(run, setup, schedule, play);
     if (__builtin_mul_overflow(most, vocab_size, &n_logits))
-        n_logits = SIZE_MAX / sizeof(float);
-    call c = {.tokens = malloc(most * sizeof *c.tokens),
-              .logits = malloc(n_logits * sizeof *c.logits)};
+        n_logits = SIZE_MAX / sizeof(float) - 2 * MARGIN;
+    call c = {.tokens = malloc(most * sizeof *c.tokens)};
+    float *block = malloc((n_logits + 2 * MARGIN) * sizeof *block);
+    c.logits = block != NULL ? block + MARGIN : NULL;
     if (c.tokens == NULL || c.logits == NULL || schedule->failed)
         code = mv_fail(error, MV_ERR_MEMORY, "no memory for a call of %zu tokens", most);
     for (uint32_t i = 0; i < play->n_tracks && code == MV_OK; i++)
@@ -227,7 +239,7 @@ mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
         code = play_step(run, backend_of(run, setup), engine, &schedule->steps[i], positions, &c,
                          play, error);
     free(c.tokens);
-    free(c.logits);
+    free(block);
     return code;
 }
 

@@ -7,6 +7,7 @@
 #include "harness/log.h"
 #include "harness/model.h"
 #include "harness/synthetic.h"
+#include "suites/condition.h"
 #include "suites/run_private.h"
 
 #define LARGE_MODEL_BYTES 200000000u /* each forward pass of the reference takes seconds */
@@ -63,6 +64,7 @@ void mv_run_close(mv_run **run)
     for (size_t i = 0; i < r->n_truths; i++)
         mv_truth_free(r->truths[i]);
     mv_schedule_free(&r->last.schedule);
+    free(r->effects);
     free(r->prompts);
     free(r->truths);
     free(r);
@@ -139,6 +141,12 @@ static int64_t passed_window(int64_t length)
     return window < 2 ? 2 : (window | 1);
 }
 
+int64_t mv_run_main_window(const mv_run *run)
+{
+    const int64_t own = run->options.model->params.sliding_window;
+    return own > 0 && own * 2 < run->length ? own : passed_window(run->length);
+}
+
 mv_code mv_run_windows(const mv_run *run, mv_range *windows, mv_error *error)
 {
     const int64_t own = run->options.model->params.sliding_window, T = run->length;
@@ -162,8 +170,7 @@ static int64_t greatest_common_divisor(int64_t a, int64_t b)
     return b == 0 ? a : greatest_common_divisor(b, a % b);
 }
 
-/* The nearest to `near` going by `step` that shares no factor with the window. */
-static int64_t coprime(int64_t window, int64_t near, int64_t step)
+int64_t mv_run_coprime(int64_t window, int64_t near, int64_t step)
 {
     while (window > 0 && near > 1 && greatest_common_divisor(window, near) != 1)
         near += step;
@@ -183,10 +190,10 @@ mv_code mv_run_chunks(const mv_run *run, int64_t window, mv_range *chunks, mv_er
     const bool passes = W > 0 && W < T, large = mv_run_is_large(run);
     const int64_t small_grid[] = {7, T / 2};
     const int64_t plain_grid[] = {1, 3, 7, T / 2, T - 1, T};
-    const int64_t short_grid[] = {coprime(W, W * 2 / 3, -1), W - 1,    W, W + 1,
-                                  coprime(W, W + 2, 1),      2 * W + 1};
-    const int64_t full_grid[] = {1,         2,     3,         coprime(W, W * 2 / 3, -1),
-                                 W - 1,     W,     W + 1,     coprime(W, W + 2, 1),
+    const int64_t short_grid[] = {mv_run_coprime(W, W * 2 / 3, -1), W - 1,    W, W + 1,
+                                  mv_run_coprime(W, W + 2, 1),      2 * W + 1};
+    const int64_t full_grid[] = {1,         2,     3,         mv_run_coprime(W, W * 2 / 3, -1),
+                                 W - 1,     W,     W + 1,     mv_run_coprime(W, W + 2, 1),
                                  2 * W - 1, 2 * W, 2 * W + 1, T - 1,
                                  T};
     const int64_t *grid =
@@ -223,12 +230,14 @@ mv_code mv_run_suite(mv_run *run, const mv_suite *suite, mv_verify_results *resu
 {
     run->suite = suite;
     run->results = results;
-    run->has_beyond_window = run->has_failed = false;
+    run->has_beyond_window = run->has_failed = run->has_run = false;
     run->least_window = 0;
     run->n_localized = 0;
     mv_code code = suite->run(run, error);
     if (code == MV_OK)
         code = check_coverage(run, error);
+    if (code == MV_OK)
+        code = mv_condition_check(run, error);
     run->suite = NULL;
     return code;
 }

@@ -23,6 +23,8 @@ typedef struct mv_run_options {
     const char *backend_name; /* as the user named it */
     const mv_backend *backend;
     const mv_backend *reference; /* the oracle and the yardstick */
+    const mv_backend *mutant; /* bugs and harmless reorderings to plant: what the model at hand can
+                                 show (condition.h); NULL = not asked */
     mv_compute compute;
     const mv_option *options; /* --backend-option */
     size_t n_options;
@@ -58,6 +60,11 @@ MV_MUST_CHECK mv_code mv_run_suite(mv_run *run, const mv_suite *suite, mv_verify
 void mv_run_set_engine(mv_run *run, const char *backend_name, const mv_backend *backend,
                        const mv_option *options, size_t n_options);
 
+/* Puts another model under the engine, of whatever sizes, until the next call; returns the one
+ * before. Meanwhile a case brings its own tokens, and its plays their own model: prompts and truths
+ * that the run keeps are those of its own. */
+const mv_model_view *mv_run_set_model(mv_run *run, const mv_model_view *model);
+
 /* ---- for suites ---- */
 
 const mv_run_options *mv_run_get_options(const mv_run *run);
@@ -72,6 +79,14 @@ MV_MUST_CHECK mv_code mv_run_prompt(mv_run *run, uint32_t which, size_t n, const
 /* The windows to try: the user's list, or the model's own, one that a prompt of T tokens passes
  * several times, and none (0). */
 MV_MUST_CHECK mv_code mv_run_windows(const mv_run *run, mv_range *windows, mv_error *error);
+
+/* One window for a single look: the model's own if the prompt passes it twice, else one that the
+ * prompt passes several times. */
+int64_t mv_run_main_window(const mv_run *run);
+
+/* The nearest number to `near`, going by `step`, that shares no factor with the window; at least 1.
+ */
+int64_t mv_run_coprime(int64_t window, int64_t near, int64_t step);
 
 /* The chunk sizes to try for a window: the user's list (where W is the window; for none, the
  * model's own or the one that mv_run_windows() would try), or around W, coprime to W below and
@@ -160,7 +175,9 @@ typedef struct mv_engine_setup {
     uint32_t extra_sequences;  /* beyond those of the play */
     int64_t most_positions;    /* 0: the longest track */
     bool other_compute;
-    mv_compute compute; /* used if other_compute */
+    mv_compute compute;       /* used if other_compute */
+    const mv_option *options; /* of another backend than the one under test; borrowed */
+    size_t n_options;
 } mv_engine_setup;
 
 /* Opens an engine with the play's window, for its tracks. Yours: backend->close(). */
@@ -183,6 +200,8 @@ MV_MUST_CHECK mv_code mv_play_prompt(mv_run *run, const mv_engine_setup *setup, 
 
 /* ---- truth ---- */
 
+enum { MV_N_HARMLESS = 8 };
+
 /* The oracle's logits for one sequence under one window, and the reference's own error on them. */
 typedef struct mv_truth {
     char name[160]; /* "suite/case/track" if it is a case's own, else "" */
@@ -192,6 +211,8 @@ typedef struct mv_truth {
     double *oracle;             /* [n, vocab_size] */
     bool *has_row;              /* [n] whether the oracle was asked for that row */
     mv_error_profile reference; /* [n] of the reference in the run's compute type */
+    bool has_ensemble;          /* --strict: [n] each, of harmless variants of the reference */
+    mv_error_profile ensemble[MV_N_HARMLESS];
 } mv_truth;
 
 /* The run's own until it is closed. Computed once for each window and sequence. */

@@ -18,6 +18,14 @@ typedef struct mv_last_play {
     mv_schedule schedule;
 } mv_last_play;
 
+/* What one planted bug or harmless change does to the logits of this model. */
+typedef struct mv_effect {
+    char mutant[64];
+    mv_metrics metrics;
+    double size; /* observed / limit, of the ratio that is nearest to its limit; above 1 fails */
+    int64_t window, n_positions, n_beyond_window;
+} mv_effect;
+
 struct mv_run {
     mv_run_options options;
     uint32_t n_threads;
@@ -27,6 +35,8 @@ struct mv_run {
     size_t n_prompts;
     mv_truth **truths; /* [n_truths] */
     size_t n_truths;
+    mv_effect *effects; /* [n_effects] */
+    size_t n_effects;
 
     const mv_suite *suite; /* the one that runs now */
     mv_verify_results *results;
@@ -34,12 +44,19 @@ struct mv_run {
     int64_t least_window;   /* of this suite's cases that ran; 0 = none */
     bool has_beyond_window; /* this suite compared a position beyond one */
     bool has_failed;        /* a case of this suite */
+    bool has_run;           /* a case of this suite was compared */
     mv_last_play last;
     size_t n_localized; /* cases of this suite */
     int64_t case_start_ns;
 };
 
 void mv_truth_free(mv_truth *truth);
+
+/* The errors of a track's rows against the oracle; rows without a truth stay empty, and are never
+ * asked for. profile: any, is filled anew. */
+MV_MUST_CHECK mv_code mv_truth_measure(const mv_truth *truth, const mv_track *track,
+                                       size_t vocab_size, mv_error_profile *profile,
+                                       mv_error *error);
 
 /* The case that says what a suite did not cover: wanted in every shard, and by no filter. */
 void mv_case_begin_coverage(mv_run *run, mv_case_result *result);

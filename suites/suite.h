@@ -37,7 +37,11 @@ extern const mv_suite mv_suite_nonfinite;
 extern const mv_suite mv_suite_cache_ops;
 extern const mv_suite mv_suite_canary;
 extern const mv_suite mv_suite_rope_long;
+extern const mv_suite mv_suite_alignment;
+extern const mv_suite mv_suite_vocab_cover;
+extern const mv_suite mv_suite_generation;
 extern const mv_suite mv_suite_fuzz;
+extern const mv_suite mv_suite_condition;
 
 /* The list: suites.c. */
 extern const mv_suite *const mv_suites[];

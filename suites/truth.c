@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "suites/run_private.h"
+#include "suites/noise.h"
 
 /* Takes the oracle's float64 rows before they are rounded to the ABI's float32. */
 typedef struct collector {
@@ -55,18 +55,16 @@ static mv_code ask_oracle(mv_run *run, mv_truth *truth, const mv_schedule *sched
     return code;
 }
 
-/* The reference's error on every row that there is; the others stay empty, and are never asked for.
- */
-static mv_code measure_reference(mv_truth *truth, const mv_track *track, size_t vocab_size,
-                                 mv_error *error)
+mv_code mv_truth_measure(const mv_truth *truth, const mv_track *track, size_t vocab_size,
+                         mv_error_profile *profile, mv_error *error)
 {
-    mv_error_profile_init(&truth->reference, vocab_size);
+    mv_error_profile_init(profile, vocab_size);
     mv_code code = MV_OK;
     for (size_t i = 0; i < truth->n && code == MV_OK; i++)
         code = truth->has_row[i]
-                   ? mv_error_profile_add(&truth->reference, truth->oracle + i * vocab_size,
+                   ? mv_error_profile_add(profile, truth->oracle + i * vocab_size,
                                           track->logits + i * vocab_size, 1, false, error)
-                   : mv_error_profile_add_empty(&truth->reference, error);
+                   : mv_error_profile_add_empty(profile, error);
     return code;
 }
 
@@ -88,7 +86,9 @@ static mv_code fill_truth(mv_run *run, mv_truth *truth, const mv_model_view *mod
     if (code == MV_OK && run->options.compute != MV_COMPUTE_F64)
         code = mv_play_schedule(run, &setup, schedule, &play, error);
     if (code == MV_OK)
-        code = measure_reference(truth, &play.tracks[0], vocab_size, error);
+        code = mv_truth_measure(truth, &play.tracks[0], vocab_size, &truth->reference, error);
+    if (code == MV_OK && run->options.strict && run->options.mutant != NULL)
+        code = mv_noise_measure(run, truth, schedule, &play, error);
     mv_play_free(&play);
     mv_schedule_free(&whole);
     return code;
@@ -102,6 +102,8 @@ void mv_truth_free(mv_truth *truth)
     free(truth->oracle);
     free(truth->has_row);
     mv_error_profile_free(&truth->reference);
+    for (size_t i = 0; i < MV_N_HARMLESS; i++)
+        mv_error_profile_free(&truth->ensemble[i]);
     free(truth);
 }
 

@@ -355,8 +355,8 @@ START_TEST(a_forked_child_works_alone)
 {
     mv_pool *pool = mv_pool_open(3, false);
     ck_assert_ptr_nonnull(pool);
-    /* All threads have begun: one that is being made at the fork may hold a lock of the sanitizer's,
-     * and nobody is left in the child to give it back. */
+    /* All threads have begun: one that is being made at the fork may hold a lock of the
+     * sanitizer's, and nobody is left in the child to give it back. */
     _Atomic uint32_t n_here = 0;
     mv_pool_run(pool, 3, wait_for_all, &n_here);
     int status = 0;

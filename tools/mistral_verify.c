@@ -236,6 +236,9 @@ static mv_code verify(const mv_cli *cli, mv_model *model, mv_run_options *option
     const char *const *names = cli->n_backends > 0 ? cli->backends : reference;
     const size_t n = cli->n_backends > 0 ? cli->n_backends : 1;
     mv_code code = mv_backend_load(&options->reference, "reference", NULL, 0, error);
+    mv_error no_mutants;
+    if (code == MV_OK && mv_backend_load(&options->mutant, "mutant", NULL, 0, &no_mutants) != MV_OK)
+        options->mutant = NULL; /* the suite `condition` says so */
     mv_environment_collect(&results->environment);
     (void)snprintf(results->tool_version, sizeof results->tool_version, "%s", MV_VERSION);
     (void)snprintf(results->tool_commit, sizeof results->tool_commit, "%s", MV_COMMIT);

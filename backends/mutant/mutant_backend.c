@@ -4,6 +4,7 @@
 #include "backends/mutant/mutant.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const mv_backend *mv_mutant_f32(void);
 const mv_backend *mv_mutant_bf16(void);
@@ -12,6 +13,8 @@ const mv_backend *mv_mutant_f64(void);
 struct mv_engine {
     const mv_backend *part;
     mv_engine *engine; /* the part's own */
+    fault fault;       /* for those that are around forward(), not in it */
+    size_t vocab_size;
 };
 
 static mv_code probe(mv_error *error)
@@ -43,6 +46,12 @@ static mv_code open_engine(mv_engine **engine, const mv_model_view *model,
         return code;
     }
     e->part = part;
+    e->fault = FAULT_none;
+    e->vocab_size = model->params.vocab_size;
+    for (size_t i = 0; i < options->n_options; i++) { /* the part has refused what is no mutant */
+        if (strcmp(options->options[i].key, "mutant") == 0)
+            (void)!mutant_find(&e->fault, options->options[i].value, NULL);
+    }
     *engine = e;
     return MV_OK;
 }
@@ -60,10 +69,58 @@ static mv_code reset(mv_engine *e, uint32_t sequence, mv_error *error)
     return e->part->reset(e->engine, sequence, error);
 }
 
+static size_t n_tokens_of(const mv_batch *batch)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < batch->n_sequences; i++)
+        n += batch->n_tokens[i];
+    return n;
+}
+
+/* What an engine does to memory that is not its own. A caller whose rows have no room around them
+ * is not safe from these; the suites' have. */
+static void write_elsewhere(const mv_engine *e, const mv_batch *batch, float *logits,
+                            size_t n_logits)
+{
+    static const float written = 1;
+    int32_t *lent;
+    switch (e->fault) {
+    case FAULT_logits_written_past:
+        logits[n_logits] = written;
+        return;
+    case FAULT_logits_written_before:
+        memcpy(logits - 1, &written, sizeof written);
+        return;
+    case FAULT_logits_padded_to_tile:
+        for (size_t i = 0; (e->vocab_size + i) % 16 != 0; i++)
+            logits[n_logits + i] = 0;
+        return;
+    case FAULT_tokens_written:
+        memcpy(&lent, &batch->tokens, sizeof lent);
+        lent[n_tokens_of(batch) - 1] = 0;
+        return;
+    default:
+        return;
+    }
+}
+
 static mv_code forward(mv_engine *e, const mv_batch *batch, mv_logits which, float *logits,
                        mv_error *error)
 {
-    return e->part->forward(e->engine, batch, which, logits, error);
+    const size_t n_rows = which == MV_LOGITS_ALL    ? n_tokens_of(batch)
+                          : which == MV_LOGITS_LAST ? batch->n_sequences
+                                                    : 0;
+    const size_t n_logits = n_rows * e->vocab_size;
+    float last = 0;
+    if (n_logits > 0)
+        memcpy(&last, logits + n_logits - 1, sizeof last);
+    mv_code code = e->part->forward(e->engine, batch, which, logits, error);
+    if (code != MV_OK || n_logits == 0)
+        return code;
+    if (e->fault == FAULT_row_end_not_written && n_rows > 1)
+        memcpy(logits + n_logits - 1, &last, sizeof last);
+    write_elsewhere(e, batch, logits, n_logits);
+    return code;
 }
 
 static mv_code truncate(mv_engine *e, uint32_t sequence, uint32_t n_positions, mv_error *error)

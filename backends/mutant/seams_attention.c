@@ -1,5 +1,13 @@
 /* seams_attention.c - heads, scores, softmax, sums of values. Part of mutant.c. */
 
+/* head >> log2(group): right where a group is a power of two. */
+static uint32_t by_shift(const mv_engine *e, uint32_t head)
+{
+    for (uint32_t group = e->p.n_heads / e->p.n_kv_heads; group > 1; group /= 2)
+        head /= 2;
+    return head % e->p.n_kv_heads;
+}
+
 static uint32_t kv_head_of(const mv_engine *e, uint32_t layer, uint32_t head)
 {
     const uint32_t correct = correct_kv_head_of(e, layer, head), n = e->p.n_kv_heads;
@@ -12,6 +20,8 @@ static uint32_t kv_head_of(const mv_engine *e, uint32_t layer, uint32_t head)
         return (correct + 1) % n;
     case FAULT_gqa_first_head_only:
         return 0;
+    case FAULT_gqa_by_shift:
+        return by_shift(e, head);
     default:
         return correct;
     }
@@ -44,6 +54,8 @@ static real score_of(const mv_engine *e, uint32_t layer, const real *q, const re
     switch (planted(e)) {
     case FAULT_scores_softcapped:
         return cap * (real)tanh((double)(correct / cap));
+    case FAULT_score_tail_dropped:
+        return dot(q, k, e->p.head_dim / 8 * 8) * attention_scale(e, layer);
     case FAULT_scores_bf16:
         return rounded(correct, 8);
     case FAULT_scores_f16:
@@ -197,6 +209,17 @@ static void attend(const mv_engine *e, uint32_t layer, const span *s, uint64_t t
         v = view_query(e, layer, s, token, head);
         v.to = s->start + s->n - 1;
         attend_twice(&v, s->start + token, scores);
+        return;
+    case FAULT_value_tail_dropped:
+        v = view_query(e, layer, s, token, head);
+        correct_attend(e, layer, s, token, head, scores);
+        memset(v.out + e->p.head_dim / 8 * 8, 0, e->p.head_dim % 8 * sizeof *v.out);
+        return;
+    case FAULT_odd_head_skipped: /* heads two by two */
+        v = view_query(e, layer, s, token, head);
+        correct_attend(e, layer, s, token, head, scores);
+        if (head == e->p.n_heads / 2 * 2)
+            memset(v.out, 0, e->p.head_dim * sizeof *v.out);
         return;
     case FAULT_softmax_plus_one:
     case FAULT_keys_reversed:

@@ -12,6 +12,7 @@ static void norm_otherwise(const mv_engine *e, real *out, const real *x, const m
     const real eps = f == FAULT_norm_eps_1e_3   ? (real)1e-3
                      : f == FAULT_norm_eps_1e_6 ? (real)1e-6
                                                 : (real)e->p.norm_eps;
+    const size_t n_summed = f == FAULT_norm_tail_dropped ? dim / 8 * 8 : dim;
     real *scale = e->weight_rows; /* [D] */
     weight_row(scale, weight, 0, dim);
     for (size_t t = 0; t < n_rows; t++) {
@@ -19,7 +20,7 @@ static void norm_otherwise(const mv_engine *e, real *out, const real *x, const m
         real sum = 0, center = 0;
         for (size_t i = 0; i < dim && f == FAULT_norm_subtracts_mean; i++)
             center += x[t * dim + i] / (real)dim;
-        for (size_t i = 0; i < dim; i++) {
+        for (size_t i = 0; i < n_summed; i++) {
             sum += (row[i] - center) * (row[i] - center);
             sum = f == FAULT_norm_sums_in_bf16 ? rounded(sum, 8) : sum;
         }
@@ -83,6 +84,7 @@ static void rms_norm(const mv_engine *e, real *out, const real *x, const mv_tens
     case FAULT_norm_of_first_row:
     case FAULT_norm_subtracts_mean:
     case FAULT_norm_sums_in_bf16:
+    case FAULT_norm_tail_dropped:
     case FAULT_norm_weight_missing:
     case FAULT_norm_weight_plus_1:
     case FAULT_norm_rounded_once:

@@ -128,6 +128,21 @@ static real sum_without_last(const real *w, const real *x, size_t n)
     return dot(w, x, n - 1);
 }
 
+/* A vector loop of 4 and nothing behind it. */
+static real sum_of_whole_vectors(const real *w, const real *x, size_t n)
+{
+    return dot(w, x, n / 4 * 4);
+}
+
+/* The loop rounded up: what lies behind a row, here its own beginning, goes in, too. */
+static real sum_rounded_up(const real *w, const real *x, size_t n)
+{
+    real sum = dot(w, x, n);
+    for (size_t i = 0; i < (4 - n % 4) % 4; i++)
+        sum += w[i % n] * x[i % n];
+    return sum;
+}
+
 /* ---- products with them ---- */
 
 /* Weights as 8-bit integers, one scale a row. */
@@ -202,6 +217,10 @@ static sum_fn other_sum(const mv_engine *e, const mv_tensor *weight)
         return sum_in_bf16;
     case FAULT_products_tf32:
         return sum_of_tf32;
+    case FAULT_product_tail_dropped:
+        return sum_of_whole_vectors;
+    case FAULT_product_reads_padding:
+        return sum_rounded_up;
     case FAULT_last_column_dropped:
         return sum_without_last;
     case FAULT_last_column_dropped_one_layer:
@@ -259,6 +278,19 @@ static void flip_weight_bit(const mv_engine *e, real *y, const real *x, const mv
         y[t * n_out + out] += (real)(fraction < 0 ? -change : change) * x[t * n_in + in];
 }
 
+/* Outputs, or rows, behind the last whole tile. */
+static void lose_edges(const mv_engine *e, real *y, const mv_tensor *weight, size_t n_rows)
+{
+    const size_t n_out = weight->shape[0];
+    const bool is_logits = weight == &e->model->output;
+    if (planted(e) == FAULT_last_outputs_dropped && !is_logits) {
+        for (size_t t = 0; t < n_rows; t++)
+            memset(y + t * n_out + n_out / 4 * 4, 0, n_out % 4 * sizeof *y);
+    }
+    if (planted(e) == FAULT_single_last_row_lost && n_rows > 1 && n_rows % 32 == 1)
+        memcpy(y + (n_rows - 1) * n_out, y + (n_rows - 2) * n_out, n_out * sizeof *y);
+}
+
 static void linear(mv_engine *e, real *y, const real *x, const mv_tensor *weight, size_t n_rows)
 {
     const bool is_logits = weight == &e->model->output;
@@ -271,6 +303,7 @@ static void linear(mv_engine *e, real *y, const real *x, const mv_tensor *weight
     if (planted(e) == FAULT_weight_bit_flipped && !is_logits && is_hit(e, plan_of(e)->at_layer) &&
         weight == &mv_layer_at(e->model, plan_of(e)->at_layer)->wv)
         flip_weight_bit(e, y, x, weight, n_rows);
+    lose_edges(e, y, weight, n_rows);
     const size_t n_out = weight->shape[0], n_threads = e->n_threads;
     if (planted(e) == FAULT_thread_edge_lost && is_logits && n_threads > 1) {
         for (size_t t = 0; t < n_rows; t++)

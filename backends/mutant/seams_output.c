@@ -20,6 +20,10 @@ static int32_t input_token(const mv_engine *e, const span *s, const int32_t *tok
         return correct == vocab_size / 3 ? correct + 1 : correct;
     case FAULT_embedding_last_row_missing:
         return correct == vocab_size - 1 ? correct - 1 : correct;
+    case FAULT_embedding_rows_swapped:
+        return correct / 2 == vocab_size / 10 ? (correct ^ 1) : correct;
+    case FAULT_embedding_id_0_is_padding:
+        return correct == 0 ? 1 : correct;
     case FAULT_first_token_forced:
         return s->start == 0 && i == 0 ? (correct == 1 ? 2 : 1) : correct;
     case FAULT_chunk_starts_one_late:
@@ -51,6 +55,18 @@ static void shift_rows(const mv_engine *e, real *logits, size_t n_rows)
     const size_t V = e->p.vocab_size;
     for (size_t i = 0; i < n_rows; i++)
         swap_rows(logits + i * V, plan_of(e)->last_row, V);
+}
+
+static void swap_best_two(real *row, size_t n)
+{
+    size_t best = 0, second = 1;
+    for (size_t i = 1; i < n; i++) {
+        if (row[i] > row[best])
+            second = best, best = i;
+        else if (i == 1 || row[i] > row[second])
+            second = i;
+    }
+    swap_rows(row + best, row + second, 1);
 }
 
 static void to_log_probabilities(real *row, size_t n)
@@ -111,6 +127,20 @@ static void spoil_row(const mv_engine *e, const span *s, uint64_t i, size_t n_ro
     case FAULT_batch_rows_reversed:
         if (s->n < s->n_call)
             logits_of_row(e, (size_t)(s->n_call - 1 - (s->row + i)), row);
+        return;
+    case FAULT_output_row_twice:
+        row[V / 4] = row[V / 4 + 1];
+        return;
+    case FAULT_token_suppressed:
+        row[V / 6] = -10000;
+        return;
+    case FAULT_decode_best_two_swapped:
+        if (path_of(s) == PATH_DECODE)
+            swap_best_two(row, V);
+        return;
+    case FAULT_decode_rows_turned: /* where each sequence brings one token */
+        if (path_of(s) == PATH_DECODE)
+            logits_of_row(e, (size_t)((s->row + 1) % s->n_call), row);
         return;
     case FAULT_last_row_is_first_of_block:
         if (n_rows == 1 && i + 1 == s->n)

@@ -20,6 +20,8 @@ static uint64_t rope_position(const mv_engine *e, uint32_t layer, const span *s,
         return plan_of(e)->first_start + token;
     case FAULT_rope_position_through_batch:
         return correct + s->row;
+    case FAULT_rope_start_rounded:
+        return path_of(s) == PATH_CHUNK && s->n >= 4 ? s->start / 4 * 4 + token : correct;
     case FAULT_rope_position_wraps:
         return correct % 32;
     case FAULT_rope_position_in_15_bits:
@@ -89,11 +91,14 @@ static void rotate(const mv_engine *e, real *head, uint64_t position, uint32_t l
     if (is_still)
         return;
     if (!is_halves && f != FAULT_rope_backwards && f != FAULT_rope_pair_missing &&
-        f != FAULT_rope_table_bf16) {
+        f != FAULT_rope_table_bf16 && f != FAULT_rope_tail_missing) {
         correct_rotate(e, head, position, layer, is_query);
         return;
     }
-    for (uint32_t i = 0; i < (f == FAULT_rope_pair_missing ? half - 1 : half); i++) {
+    const uint32_t n_turned = f == FAULT_rope_pair_missing   ? half - 1
+                              : f == FAULT_rope_tail_missing ? half / 4 * 4
+                                                             : half;
+    for (uint32_t i = 0; i < n_turned; i++) {
         double angle = (double)rope_angle(e, layer, position, i);
         real *a = is_halves ? head + i : head + 2 * i, *b = is_halves ? a + half : a + 1;
         turn(a, b, f == FAULT_rope_backwards ? -angle : angle, f == FAULT_rope_table_bf16 ? 8 : 0);
