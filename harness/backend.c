@@ -141,37 +141,44 @@ static mv_code probe_table(const mv_backend *table, const char *path, mv_error *
 
 /* ---- the public functions ---- */
 
-mv_code mv_backend_load(const mv_backend **table, const char *name_or_path, char *path,
-                        size_t path_size, mv_error *error)
+mv_code mv_backend_find(char *path, size_t path_size, const char *name_or_path, mv_error *error)
 {
+    mv_backend_path search = {.n_files = 0};
+    const mv_backend_candidate *found = NULL;
     if (name_or_path == NULL || name_or_path[0] == '\0')
         return mv_fail(error, MV_ERR_ARGUMENT,
                        "expected the name or path of a backend, found nothing");
-    mv_backend_path search = {.n_files = 0};
-    const mv_backend_candidate *found = NULL;
-    const mv_backend *loaded = NULL;
-    const char *file = name_or_path;
-    mv_code code = MV_OK;
-
-    if (strchr(name_or_path, '/') == NULL) {
-        code = mv_backend_path_scan(&search, error);
-        if (code == MV_OK)
-            code = mv_backend_path_find(&found, &search, name_or_path, error);
-        if (code != MV_OK)
-            goto done;
-        file = found->path;
+    if (strchr(name_or_path, '/') != NULL) {
+        if ((size_t)snprintf(path, path_size, "%s", name_or_path) < path_size)
+            return MV_OK;
+        return mv_fail(error, MV_ERR_ARGUMENT, "the path of a backend has more than %zu characters",
+                       path_size - 1);
     }
-    code = load_file(&loaded, file, error);
+    mv_code code = mv_backend_path_scan(&search, error);
+    if (code == MV_OK)
+        code = mv_backend_path_find(&found, &search, name_or_path, error);
+    if (code == MV_OK)
+        (void)snprintf(path, path_size, "%s", found->path);
+    mv_backend_path_free(&search);
+    return code;
+}
+
+mv_code mv_backend_load(const mv_backend **table, const char *name_or_path, char *path,
+                        size_t path_size, mv_error *error)
+{
+    char file[4096];
+    const mv_backend *loaded = NULL;
+    mv_code code = mv_backend_find(file, sizeof file, name_or_path, error);
+    if (code == MV_OK)
+        code = load_file(&loaded, file, error);
     if (code == MV_OK)
         code = probe_table(loaded, file, error);
     if (code != MV_OK)
-        goto done;
+        return code;
     *table = loaded;
     if (path != NULL && path_size > 0)
         (void)snprintf(path, path_size, "%s", file);
-done:
-    mv_backend_path_free(&search);
-    return code;
+    return MV_OK;
 }
 
 /* Says in one->reason why it cannot be used; the path stands beside it already. */

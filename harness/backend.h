@@ -19,6 +19,11 @@
 MV_MUST_CHECK mv_code mv_backend_load(const mv_backend **table, const char *name_or_path,
                                       char *path, size_t path_size, mv_error *error);
 
+/* Where that backend is: a path as it is, a name as it is found. Loads nothing, and does not look
+ * into the file. MV_ERR_ARGUMENT: no such name. */
+MV_MUST_CHECK mv_code mv_backend_find(char *path, size_t path_size, const char *name_or_path,
+                                      mv_error *error);
+
 /* Every candidate in the search path, in order: the ones that can be used, and why the others
  * cannot. reason is "" for a usable one. */
 typedef struct mv_backend_candidate {

@@ -78,7 +78,9 @@ void mv_bench_build_id(char *text, size_t size, const mv_backend *backend, const
     if (stream != NULL)
         (void)fclose(stream);
     EVP_MD_CTX_free(context);
-    int used = snprintf(text, size, "%.40s%s", backend->version, good ? " sha256:" : "");
+    int used = backend != NULL
+                   ? snprintf(text, size, "%.40s%s", backend->version, good ? " sha256:" : "")
+                   : snprintf(text, size, "%s", good ? "sha256:" : "unknown");
     for (unsigned i = 0; good && i < 8 && used > 0 && (size_t)used + 3 <= size; i++)
         used += snprintf(text + used, size - (size_t)used, "%02x", digest[i]);
 }
@@ -387,6 +389,13 @@ static void check_passes(const mv_bench *bench, mv_bench_run *run, const tally *
     }
 }
 
+static void keep_blas_core(void *cookie, const char *key, const char *value)
+{
+    mv_doubts *doubts = cookie;
+    if (strcmp(key, "blas_core") == 0)
+        (void)snprintf(doubts->blas_core, sizeof doubts->blas_core, "%s", value);
+}
+
 static mv_code time_it(mv_bench *bench, mv_bench_engine *engine, mv_bench_run *run, tally *t,
                        mv_error *error)
 {
@@ -414,6 +423,8 @@ static mv_code time_it(mv_bench *bench, mv_bench_engine *engine, mv_bench_run *r
     doubts.precision = bench->precision;
     doubts.model = bench->subject.model;
     doubts.ceilings = bench->ceilings;
+    if (bench->subject.backend->describe != NULL)
+        bench->subject.backend->describe(mv_bench_engine_get(engine), keep_blas_core, &doubts);
     mv_doubts_end(&doubts, run);
     return MV_OK;
 }

@@ -46,7 +46,9 @@ MV_MUST_CHECK mv_code mv_bench_measure(mv_bench *bench, mv_bench_phase phase,
                                        const mv_bench_shape *shape, mv_bench_run *run,
                                        mv_error *error);
 
-/* "VERSION sha256:..." of the backend's file; just the version if the file cannot be read. */
+/* "VERSION sha256:..." of the backend's file; just the version if the file cannot be read. backend
+ * NULL: one that is not loaded here; no version then, and "unknown" for a file that cannot be read.
+ */
 void mv_bench_build_id(char *text, size_t size, const mv_backend *backend, const char *path);
 
 #endif

@@ -2,6 +2,9 @@
 
 #include <math.h>
 #include <string.h>
+#include <strings.h>
+
+#include "harness/work.h"
 
 void mv_doubts_begin(mv_doubts *doubts)
 {
@@ -99,8 +102,62 @@ static void doubt_limit(const mv_doubts *doubts, mv_bench_run *run)
     }
 }
 
+int mv_blas_core_level(const char *core)
+{
+    static const struct {
+        const char *core;
+        int level;
+    } cores[] = {
+        {"Haswell", 1},  {"Zen", 1},        {"Excavator", 1},
+        {"SkylakeX", 2}, {"Cooperlake", 3}, {"SapphireRapids", 3},
+    };
+    for (size_t i = 0; i < sizeof cores / sizeof *cores; i++)
+        if (strcasecmp(core, cores[i].core) == 0)
+            return cores[i].level;
+    return 0;
+}
+
+/* OpenBLAS takes an old core for a CPU that is newer than itself: half the speed on some. */
+static void doubt_blas(const mv_doubts *doubts, mv_bench_run *run)
+{
+    int has = 0;
+#if defined(__x86_64__)
+    has = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") ? 2
+          : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")        ? 1
+                                                                                   : 0;
+#endif
+    if (doubts->blas_core[0] != '\0' && mv_blas_core_level(doubts->blas_core) < has)
+        mv_bench_run_warn(run, "blas_core",
+                          "the BLAS uses its core %s, but the CPU has %s; set OPENBLAS_CORETYPE",
+                          doubts->blas_core, has == 2 ? "AVX-512" : "AVX2");
+}
+
+static void doubt_work(const mv_doubts *doubts, mv_bench_run *run)
+{
+    char text[160];
+    if (run->has_work && doubts->model != NULL &&
+        !mv_work_is_explained(text, sizeof text, &run->work, doubts->model, run->compute,
+                              run->phase, &run->shape))
+        mv_bench_run_warn(run, "unexplained_work", "%s", text);
+}
+
+void mv_doubt_memory_mode(mv_bench_run *run, const mv_ceilings *c, double now)
+{
+    const double then = c->n_reads > 0 ? c->reads[c->n_reads - 1].read_bytes_per_s : NAN;
+    const bool is_faster = now > 1.2 * then;
+    if (is_faster || (now < then / 1.2 && !mv_bench_run_has_warning(run, "foreign_load") &&
+                      !mv_bench_run_has_warning(run, "steal")))
+        mv_bench_run_warn(run, "memory_mode",
+                          "the memory reads %.3g GB/s now and %.3g GB/s when the ceilings were "
+                          "measured: it changed between a %s mode",
+                          now * 1e-9, then * 1e-9,
+                          is_faster ? "slow and a fast" : "fast and a slow");
+}
+
 void mv_doubts_end(const mv_doubts *doubts, mv_bench_run *run)
 {
+    doubt_work(doubts, run);
+    doubt_blas(doubts, run);
     doubt_build(run);
     doubt_others(doubts, run);
     doubt_samples(doubts, run);

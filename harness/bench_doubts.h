@@ -16,13 +16,23 @@ typedef struct mv_doubts {
     double precision;
     const mv_model_view *model;
     const mv_ceilings *ceilings; /* or NULL */
+    char blas_core[64];          /* as the engine describes itself; "" = no such thing */
 } mv_doubts;
 
 void mv_doubts_begin(mv_doubts *doubts);
 
 /* Adds the warnings to a run that is otherwise complete. Codes: foreign_load, steal, page_faults,
  * sanitizer_build, debug_build, clock_coarse, cache_resident, not_steady, few_samples,
- * wide_interval, ceiling_too_low (the fraction of the limit is then not known). */
+ * wide_interval, ceiling_too_low (the fraction of the limit is then not known), unexplained_work
+ * (work.h), blas_core (below what the CPU has). */
 void mv_doubts_end(const mv_doubts *doubts, mv_bench_run *run);
+
+/* memory_mode: the memory is faster or slower by a fifth than when the ceilings were measured, and
+ * nobody else is the reason. */
+void mv_doubt_memory_mode(mv_bench_run *run, const mv_ceilings *ceilings, double read_bytes_per_s);
+
+/* What an OpenBLAS core of that name is written for: 0 not known or less, 1 AVX2, 2 AVX-512, 3 also
+ * bfloat16 products. */
+int mv_blas_core_level(const char *core);
 
 #endif

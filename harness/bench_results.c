@@ -14,6 +14,14 @@ const char *mv_bench_limit_name(mv_bench_limit limit)
     return limit == MV_LIMIT_BANDWIDTH ? "bandwidth" : limit == MV_LIMIT_COMPUTE ? "compute" : "";
 }
 
+bool mv_bench_run_has_warning(const mv_bench_run *run, const char *code)
+{
+    for (size_t i = 0; i < run->n_warnings; i++)
+        if (strcmp(run->warnings[i].code, code) == 0)
+            return true;
+    return false;
+}
+
 const char *mv_bench_verdict_name(mv_bench_verdict verdict)
 {
     static const char *const names[] = {"faster", "same", "slower", "inconclusive"};

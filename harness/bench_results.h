@@ -56,7 +56,7 @@ typedef struct mv_bench_warning {
     char text[160];
 } mv_bench_warning;
 
-enum { MV_BENCH_MAX_WARNINGS = 12 };
+enum { MV_BENCH_MAX_WARNINGS = 16 };
 
 typedef struct mv_bench_run {
     char backend[96];  /* as the user named it */
@@ -99,6 +99,7 @@ typedef struct mv_bench_run {
 void mv_bench_run_clear(mv_bench_run *run); /* everything "not known"; frees nothing */
 MV_PRINTF(3, 4)
 void mv_bench_run_warn(mv_bench_run *run, const char *code, const char *format, ...);
+bool mv_bench_run_has_warning(const mv_bench_run *run, const char *code);
 
 typedef enum mv_bench_verdict {
     MV_BENCH_FASTER,

@@ -14,6 +14,7 @@
 
 #include "harness/backend.h"
 #include "harness/stats.h"
+#include "harness/synthetic.h"
 
 #define SILENCE_MS 120000
 #define WARM_UP_PASSES 2
@@ -154,17 +155,28 @@ static void serve(arm *a, int fd)
     }
 }
 
-/* A few pages and bytes that differ from child to child: after fork() all have the same layout. */
-static void jiggle(uint64_t jitter)
+/* After fork() all children have the same layout, and a free block of the parent's heap would be
+ * taken by the same array in each. So blocks of many sizes are taken at random, and every other one
+ * is given back: what comes after lands somewhere else in each child. Mappings move by whole pages.
+ */
+static void scatter(uint64_t jitter)
 {
-    const size_t n_pages = jitter % 251 + 1;
-    void *pages = mmap(NULL, n_pages * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    void *bytes = malloc(16 * (jitter / 251 % 255 + 1)); /* both are left to the end of the child */
+    enum { N_BLOCKS = 96, SMALLEST_LOG2 = 4, N_LOG2 = 13 }; /* 16 bytes ... 128 KiB */
+    void *blocks[N_BLOCKS];
+    for (uint64_t i = 0; i < N_BLOCKS; i++) {
+        const uint64_t bits = mv_synthetic_bits(jitter, 0x73636174u, i);
+        const size_t size = (size_t)1 << (SMALLEST_LOG2 + bits % N_LOG2);
+        blocks[i] = malloc(size + (bits >> 8) % size);
+    }
+    for (uint64_t i = 0; i < N_BLOCKS; i++)
+        if (mv_synthetic_bits(jitter, 0x66726565u, i) % 2 == 0)
+            free(blocks[i]); /* the rest is left to the end of the child */
+    void *pages =
+        mmap(NULL, (jitter % 251 + 1) * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     (void)pages;
-    (void)bytes;
 }
 
-static _Noreturn void be_child(const mv_duel *duel, const char *backend, int fd,
+static _Noreturn void be_child(const mv_duel *duel, const char *path, int fd,
                                const cpu_set_t *cores, uint64_t jitter)
 {
     static mv_duel_reply refusal;
@@ -174,8 +186,8 @@ static _Noreturn void be_child(const mv_duel *duel, const char *backend, int fd,
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)setpgid(0, 0);
     (void)sched_setaffinity(0, sizeof *cores, cores);
-    jiggle(jitter);
-    refusal.error.code = mv_backend_load(&a.subject.backend, backend, NULL, 0, &refusal.error);
+    scatter(jitter);
+    refusal.error.code = mv_backend_load(&a.subject.backend, path, NULL, 0, &refusal.error);
     if (refusal.error.code == MV_OK)
         serve(&a, fd);
     else
@@ -187,7 +199,7 @@ static _Noreturn void be_child(const mv_duel *duel, const char *backend, int fd,
 
 /* ---- in the parent ---- */
 
-mv_code mv_duel_child_start(mv_duel_child *child, const mv_duel *duel, const char *backend,
+mv_code mv_duel_child_start(mv_duel_child *child, const mv_duel *duel, const char *path,
                             const cpu_set_t *cores, uint64_t jitter, mv_error *error)
 {
     int fds[2];
@@ -198,7 +210,7 @@ mv_code mv_duel_child_start(mv_duel_child *child, const mv_duel *duel, const cha
     pid_t pid = fork();
     if (pid == 0) {
         (void)close(fds[0]);
-        be_child(duel, backend, fds[1], cores, jitter);
+        be_child(duel, path, fds[1], cores, jitter);
     }
     (void)close(fds[1]);
     if (pid < 0) {

@@ -29,10 +29,11 @@ typedef struct mv_duel_child {
     int fd;
 } mv_duel_child;
 
-/* jitter: moves the child's memory about, so that a lucky address does not stay for all groups. */
+/* path: of the plugin. jitter: moves the child's stack, heap and mappings about, so that a lucky
+ * address does not stay for all groups. */
 MV_MUST_CHECK mv_code mv_duel_child_start(mv_duel_child *child, const mv_duel *duel,
-                                          const char *backend, const cpu_set_t *cores,
-                                          uint64_t jitter, mv_error *error);
+                                          const char *path, const cpu_set_t *cores, uint64_t jitter,
+                                          mv_error *error);
 void mv_duel_child_stop(mv_duel_child *child); /* kills it if need be; NULL-safe for pid 0 */
 
 MV_MUST_CHECK mv_code mv_duel_child_ask(const mv_duel_child *child, int32_t item, int32_t n_passes,

@@ -13,4 +13,8 @@
  * The message names the path, what was expected and what was found. */
 MV_MUST_CHECK mv_code mv_elf_check(const char *path, mv_error *error);
 
+/* The alignment of its code section, in bytes; 0 if it has none, or cannot be read. Compiled with
+ * -falign-functions=64 it is 64 or more: then no relinking moves a function within a cache line. */
+uint64_t mv_elf_text_alignment(const char *path);
+
 #endif

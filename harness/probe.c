@@ -248,6 +248,21 @@ static double best_rate(int64_t n_threads, const arithmetic *work, const char *d
     return best;
 }
 
+/* Touched memory in huge pages where there are any. Yours: free(). NULL with *error. */
+static char *take_pages(size_t size, mv_error *error)
+{
+    const size_t most = (size + HUGE_PAGE) / HUGE_PAGE * HUGE_PAGE;
+    char *data = aligned_alloc(HUGE_PAGE, most);
+    if (data == NULL) {
+        (void)mv_fail(error, MV_ERR_MEMORY, "no memory to measure the read bandwidth: %zu bytes",
+                      most);
+        return NULL;
+    }
+    (void)madvise(data, most, MADV_HUGEPAGE);
+    memset(data, 0x5a, most);
+    return data;
+}
+
 static mv_code probe_reads(mv_ceilings *ceilings, mv_error *error)
 {
     static const size_t mebibytes_4[] = {1, 4, 16, 64, 256, 1024}; /* quarters of a MiB */
@@ -255,13 +270,9 @@ static mv_code probe_reads(mv_ceilings *ceilings, mv_error *error)
     size_t n = sizeof mebibytes_4 / sizeof *mebibytes_4;
     while (n > 1 && ((uint64_t)mebibytes_4[n - 1] << 18) > available / 8)
         n--;
-    const size_t most = (mebibytes_4[n - 1] << 18) + HUGE_PAGE;
-    char *data = aligned_alloc(HUGE_PAGE, most / HUGE_PAGE * HUGE_PAGE);
+    char *data = take_pages((size_t)(mebibytes_4[n - 1] << 18), error);
     if (data == NULL)
-        return mv_fail(error, MV_ERR_MEMORY, "no memory to measure the read bandwidth: %zu bytes",
-                       most);
-    (void)madvise(data, most / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-    memset(data, 0x5a, most / HUGE_PAGE * HUGE_PAGE);
+        return MV_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
         size_t size = mebibytes_4[i] << 18;
         double rate = best_rate(ceilings->threads, NULL, data, size);
@@ -290,5 +301,18 @@ mv_code mv_probe_ceilings(mv_ceilings *ceilings, int64_t n_threads, mv_error *er
                    bf16.loop != NULL ? ", " : "", bf16.name, (long long)n_threads,
                    n_threads == 1 ? "" : "s", N_TRIALS);
     *ceilings = found;
+    return MV_OK;
+}
+
+mv_code mv_probe_memory(double *read_bytes_per_s, const mv_ceilings *ceilings, mv_error *error)
+{
+    if (ceilings->n_reads == 0)
+        return mv_fail(error, MV_ERR_ARGUMENT, "no read bandwidth was measured before");
+    const size_t size = (size_t)ceilings->reads[ceilings->n_reads - 1].working_set_bytes;
+    char *data = take_pages(size, error);
+    if (data == NULL)
+        return MV_ERR_MEMORY;
+    *read_bytes_per_s = best_rate(ceilings->threads, NULL, data, size);
+    free(data);
     return MV_OK;
 }

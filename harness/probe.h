@@ -15,4 +15,8 @@
  * is free are left out. */
 MV_MUST_CHECK mv_code mv_probe_ceilings(mv_ceilings *ceilings, int64_t n_threads, mv_error *error);
 
+/* The largest working set again: is the memory as fast as it was? A tenth of a second. */
+MV_MUST_CHECK mv_code mv_probe_memory(double *read_bytes_per_s, const mv_ceilings *ceilings,
+                                      mv_error *error);
+
 #endif

@@ -1,30 +1,31 @@
 /* pth.c - torch.save's ZIP: PREFIX/data.pkl says what there is, PREFIX/data/KEY hold the numbers.
  *
- * The payload is copied into memory, one 64-byte aligned block a storage, where safetensors would
- * be mapped: libzip checks each entry's CRC while it reads, and decides by the central directory
- * where an entry lies, so that no offset of a stranger's is ours to trust. The price: opening costs
- * RAM of the file's size and the time to read all of it. A checkpoint that is used often should be
- * converted once.
+ * The numbers stay where they are in the mapped file, as those of safetensors do; but opening reads
+ * all of them once, for their checksums. Copied are only views that are not contiguous, and
+ * storages that do not begin at a multiple of their element's size.
  */
-#include <errno.h>
-#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <zip.h>
+#include <sys/mman.h>
 
+#include "harness/crc32.h"
+#include "harness/page_in.h"
 #include "harness/pickle.h"
 #include "harness/tensor_file.h"
+#include "harness/zip_map.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the weights are used as they lie");
 
-enum { ALIGNMENT = 64, MAX_ENTRIES = 1 << 18 };
+enum { ALIGNMENT = 64, MAX_ENTRIES = 1 << 18, MAX_THREADS = 3, LEAST_FOR_THREADS = 64 << 20 };
+#define CHANGED "the data was changed, or torch was told not to write checksums"
 
 /* What the tensors of one file point into. */
 typedef struct pth_state {
     mv_pickle pickle; /* the names */
-    void **blocks;    /* storages, and contiguous copies of views */
+    mv_zip_map map;
+    void **blocks; /* storages that are not aligned, and contiguous copies of views */
     size_t n_blocks;
 } pth_state;
 
@@ -33,10 +34,18 @@ typedef struct zip_entry {
     zip_uint64_t index;
 } zip_entry;
 
+/* A storage that stays in the mapping. */
+typedef struct pth_sum {
+    const zip_entry *entry;
+    const unsigned char *bytes;
+    uint64_t size;
+    uint32_t crc;
+} pth_sum;
+
 /* While reading. */
 typedef struct pth_reader {
     const char *path;
-    zip_t *zip;
+    zip_t *zip;         /* state->map's */
     zip_entry *entries; /* [n_entries] sorted by name */
     size_t n_entries;
     const char *pickle_name; /* PREFIX/data.pkl */
@@ -44,6 +53,9 @@ typedef struct pth_reader {
     uint64_t file_size;
     uint64_t taken;  /* bytes of all the entries read so far */
     uint64_t copied; /* bytes of contiguous copies */
+    pth_sum *sums;   /* [n_sums] */
+    size_t n_sums;
+    atomic_size_t next_sum;
     pth_state *state;
     mv_error *error;
 } pth_reader;
@@ -57,47 +69,13 @@ static void pth_release(void *pointer)
         free(state->blocks[i]);
     free(state->blocks);
     mv_pickle_free(&state->pickle);
+    mv_zip_map_close(&state->map);
+    if (state->map.bytes != NULL)
+        (void)munmap(state->map.bytes, (size_t)state->map.size);
     free(state);
 }
 
 /* ---- the container ---- */
-
-static mv_code open_archive(pth_reader *r)
-{
-    struct stat status;
-    int zip_code = 0;
-    int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        mv_code code =
-            mv_fail(r->error, MV_ERR_IO, "%s: cannot be opened: %s", r->path, strerror(errno));
-        if (fd >= 0)
-            (void)close(fd);
-        return code;
-    }
-    if (!S_ISREG(status.st_mode)) {
-        (void)close(fd);
-        return mv_fail(r->error, MV_ERR_IO, "%s: expected a regular file", r->path);
-    }
-    r->file_size = (uint64_t)status.st_size;
-    r->zip = zip_fdopen(fd, ZIP_CHECKCONS, &zip_code);
-    if (r->zip != NULL)
-        return MV_OK; /* libzip has closed fd and reads a duplicate */
-    (void)close(fd);
-    if (zip_code == ZIP_ER_NOZIP)
-        return mv_fail(r->error, MV_ERR_FORMAT,
-                       "%s: not a complete ZIP archive (%llu bytes): truncated, or saved in the "
-                       "format before torch 1.6; fetch it again, or load it in torch and save it "
-                       "again",
-                       r->path, (unsigned long long)r->file_size);
-    if (zip_code == ZIP_ER_EXISTS) /* newer versions of libzip may leave it to list_entries() */
-        return mv_fail(r->error, MV_ERR_FORMAT, "%s: two ZIP entries have the same name", r->path);
-    zip_error_t reason;
-    zip_error_init_with_code(&reason, zip_code);
-    mv_code code = mv_fail(r->error, zip_code == ZIP_ER_MEMORY ? MV_ERR_MEMORY : MV_ERR_FORMAT,
-                           "%s: broken ZIP archive: %s", r->path, zip_error_strerror(&reason));
-    zip_error_fini(&reason);
-    return code;
-}
 
 static int compare_entries(const void *a, const void *b)
 {
@@ -222,12 +200,11 @@ static mv_code read_entry(const pth_reader *r, const zip_entry *entry, void *byt
     if (file == NULL || n < 0 || at < size || (n = zip_fread(file, &beyond, 1)) != 0) {
         zip_error_t *reason = file == NULL ? zip_get_error(r->zip) : zip_file_get_error(file);
         bool is_crc = zip_error_code_zip(reason) == ZIP_ER_CRC;
-        code = mv_fail(
-            r->error, zip_error_code_zip(reason) == ZIP_ER_READ ? MV_ERR_IO : MV_ERR_FORMAT,
-            "%s: ZIP entry %s: %s at byte %llu of %llu%s", r->path,
-            mv_quote(entry->name, strlen(entry->name)).text, zip_error_strerror(reason),
-            (unsigned long long)at, (unsigned long long)size,
-            is_crc ? ": the data was changed, or torch was told not to write checksums" : "");
+        code =
+            mv_fail(r->error, zip_error_code_zip(reason) == ZIP_ER_READ ? MV_ERR_IO : MV_ERR_FORMAT,
+                    "%s: ZIP entry %s: %s at byte %llu of %llu%s", r->path,
+                    mv_quote(entry->name, strlen(entry->name)).text, zip_error_strerror(reason),
+                    (unsigned long long)at, (unsigned long long)size, is_crc ? ": " CHANGED : "");
     }
     if (file != NULL)
         (void)zip_fclose(file);
@@ -281,14 +258,30 @@ static mv_code take_block(pth_reader *r, void **block, uint64_t size)
                  : aligned_alloc(ALIGNMENT, rounded / ALIGNMENT * ALIGNMENT);
     if (*block == NULL)
         return mv_fail(r->error, MV_ERR_MEMORY,
-                       "%s: out of memory for %llu bytes: a .pth is read into memory as a whole, "
-                       "safetensors are not",
+                       "%s: out of memory for a copy of %llu bytes that cannot be used where they "
+                       "lie",
                        r->path, (unsigned long long)size);
     r->state->blocks[r->state->n_blocks++] = *block;
     return MV_OK;
 }
 
-static mv_code read_storage(pth_reader *r, const mv_pickle_tensor *spec, void **block)
+/* *bytes: in the mapping, whose checksum is taken later, or in a block. */
+static mv_code take_storage(pth_reader *r, const zip_entry *entry, uint64_t size, size_t element,
+                            const void **bytes)
+{
+    void *block = NULL;
+    const unsigned char *there = mv_zip_map_find(&r->state->map, entry->index, size);
+    if (there != NULL && (uintptr_t)there % element == 0) {
+        *bytes = there;
+        r->sums[r->n_sums++] = (pth_sum){entry, there, size, 0};
+        return MV_OK;
+    }
+    mv_code code = take_block(r, &block, size);
+    *bytes = block;
+    return code == MV_OK ? read_entry(r, entry, block, size) : code;
+}
+
+static mv_code read_storage(pth_reader *r, const mv_pickle_tensor *spec, const void **bytes)
 {
     mv_quoted key = mv_quote(spec->storage_key, strlen(spec->storage_key));
     uint64_t size = 0, found = 0;
@@ -302,10 +295,8 @@ static mv_code read_storage(pth_reader *r, const mv_pickle_tensor *spec, void **
     if (__builtin_mul_overflow(spec->storage_numel, mv_dtype_size(spec->dtype), &size))
         return mv_fail(r->error, MV_ERR_FORMAT, "%s: storage %s of %llu elements fits in no memory",
                        r->path, key.text, (unsigned long long)spec->storage_numel);
-    if ((code = check_entry(r, entry, size, UINT64_MAX, &found)) != MV_OK ||
-        (code = take_block(r, block, size)) != MV_OK)
-        return code;
-    return read_entry(r, entry, *block, size);
+    code = check_entry(r, entry, size, UINT64_MAX, &found);
+    return code == MV_OK ? take_storage(r, entry, size, mv_dtype_size(spec->dtype), bytes) : code;
 }
 
 static bool is_contiguous(const mv_pickle_tensor *spec)
@@ -360,6 +351,54 @@ static mv_code fill_tensor(pth_reader *r, mv_tensor *tensor, const mv_pickle_ten
     return MV_OK;
 }
 
+/* ---- the checksums ---- */
+
+static uint32_t take_crc(const unsigned char *bytes, uint64_t size)
+{
+    uint32_t crc = 0;
+    for (uint64_t at = 0; at < size; at += MV_PAGE_IN) {
+        const size_t n = size - at < MV_PAGE_IN ? (size_t)(size - at) : MV_PAGE_IN;
+        mv_page_in(bytes + at, n);
+        crc = mv_crc32(crc, bytes + at, n);
+    }
+    return crc;
+}
+
+static void *take_sums(void *reader)
+{
+    pth_reader *r = reader;
+    for (size_t i; (i = atomic_fetch_add(&r->next_sum, 1)) < r->n_sums;)
+        r->sums[i].crc = take_crc(r->sums[i].bytes, r->sums[i].size);
+    return NULL;
+}
+
+/* What libzip does for numbers that it reads, here by a few threads: one alone waits for memory. */
+static mv_code check_sums(pth_reader *r)
+{
+    pthread_t threads[MAX_THREADS];
+    size_t n = 0;
+    const bool is_large = r->file_size >= LEAST_FOR_THREADS;
+    while (is_large && n < MAX_THREADS && pthread_create(&threads[n], NULL, take_sums, r) == 0)
+        n++;
+    (void)take_sums(r);
+    while (n > 0)
+        (void)pthread_join(threads[--n], NULL);
+    for (size_t i = 0; i < r->n_sums; i++) {
+        const pth_sum *sum = &r->sums[i];
+        zip_stat_t status;
+        zip_stat_init(&status);
+        if (zip_stat_index(r->zip, sum->entry->index, 0, &status) != 0 ||
+            (status.valid & ZIP_STAT_CRC) == 0 || status.crc != sum->crc)
+            return mv_fail(r->error, MV_ERR_FORMAT,
+                           "%s: ZIP entry %s: CRC error at byte %llu of %llu: " CHANGED, r->path,
+                           mv_quote(sum->entry->name, strlen(sum->entry->name)).text,
+                           (unsigned long long)sum->size, (unsigned long long)sum->size);
+    }
+    return MV_OK;
+}
+
+/* ---- the tensors ---- */
+
 static int compare_keys(const void *a, const void *b)
 {
     const mv_pickle_tensor *const *left = a, *const *right = b;
@@ -371,11 +410,12 @@ static mv_code read_tensors(pth_reader *r, mv_tensor *tensors)
 {
     const mv_pickle *pickle = &r->state->pickle;
     const size_t n = pickle->n_tensors;
-    void *storage = NULL;
+    const void *storage = NULL;
     mv_code code = MV_OK;
     const mv_pickle_tensor **order = calloc(n, sizeof(mv_pickle_tensor *));
     r->state->blocks = calloc(2 * n, sizeof(void *)); /* a storage and a copy each */
-    if (order == NULL || r->state->blocks == NULL) {
+    r->sums = calloc(n, sizeof *r->sums);
+    if (order == NULL || r->state->blocks == NULL || r->sums == NULL) {
         code = mv_fail(r->error, MV_ERR_MEMORY, "%s: out of memory for %zu tensors", r->path, n);
         goto done;
     }
@@ -395,6 +435,8 @@ static mv_code read_tensors(pth_reader *r, mv_tensor *tensors)
         if (code == MV_OK)
             code = fill_tensor(r, &tensors[spec - pickle->tensors], spec, storage);
     }
+    if (code == MV_OK)
+        code = check_sums(r);
 done:
     free(order);
     return code;
@@ -402,17 +444,19 @@ done:
 
 mv_code mv_pth_open(mv_tensor_file **file, const char *path, mv_error *error)
 {
-    pth_reader r = {.path = path, .error = error};
-    mv_tensor_file *opened = NULL;
+    pth_reader r = {.path = path, .error = error, .state = calloc(1, sizeof *r.state)};
+    mv_tensor_file *opened = calloc(1, sizeof *opened);
     mv_tensor *tensors = NULL;
-    mv_code code = open_archive(&r);
-    if (code != MV_OK)
-        return code;
-    opened = calloc(1, sizeof *opened);
-    r.state = calloc(1, sizeof *r.state);
+    mv_code code = MV_OK;
     if (opened == NULL || r.state == NULL)
         code = mv_fail(error, MV_ERR_MEMORY, "%s: out of memory", path);
-    if (code != MV_OK || (code = list_entries(&r)) != MV_OK || (code = find_pickle(&r)) != MV_OK ||
+    else
+        code = mv_zip_map_open(&r.state->map, path, error);
+    if (code != MV_OK)
+        goto done;
+    r.zip = r.state->map.zip;
+    r.file_size = r.state->map.size;
+    if ((code = list_entries(&r)) != MV_OK || (code = find_pickle(&r)) != MV_OK ||
         (code = check_byteorder(&r)) != MV_OK || (code = read_pickle(&r)) != MV_OK)
         goto done;
     tensors = calloc(r.state->pickle.n_tensors, sizeof *tensors);
@@ -422,8 +466,10 @@ mv_code mv_pth_open(mv_tensor_file **file, const char *path, mv_error *error)
         code = read_tensors(&r, tensors);
     if (code != MV_OK)
         goto done;
+    mv_zip_map_close(&r.state->map);
     *opened = (mv_tensor_file){.tensors = tensors,
                                .n_tensors = r.state->pickle.n_tensors,
+                               .mapped = r.state->n_blocks == 0,
                                .state = r.state,
                                .release = pth_release};
     *file = opened;
@@ -435,6 +481,6 @@ done:
     free(tensors);
     free(opened);
     free(r.entries);
-    zip_discard(r.zip);
+    free(r.sums);
     return code;
 }

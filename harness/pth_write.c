@@ -1,13 +1,14 @@
 #include "harness/pth_write.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zip.h>
 
+#include "harness/crc32.h"
 #include "harness/tensor_file.h"
+#include "harness/zip_write.h"
 
-enum { ALIGNMENT = 64, LOCAL_HEADER = 30, EXTRA_HEADER = 4, MAX_NAME = 320, PIECE = 8 << 20 };
-enum { EXTRA_ID = 0x4246 }; /* "FB", which is what torch calls its padding */
+enum { MAX_ARCHIVE = 255, MAX_NAME = MAX_ARCHIVE + 40, LEAST_FOR_THREAD = 1 << 20 };
 
 /* ---- the pickle ---- */
 
@@ -104,156 +105,89 @@ static mv_code make_pickle(char **bytes, size_t *size, const mv_out_tensor *tens
     return MV_OK;
 }
 
-/* ---- a tensor as a source of libzip ---- */
-
-typedef struct pth_writer {
-    const char *path;
-    zip_t *zip;
-    char archive[256];
-    uint64_t at; /* where the next local header will be */
-    const mv_write_watch *watch;
-    bool stopped;
-} pth_writer;
-
-typedef struct source {
-    pth_writer *writer;
-    const mv_out_tensor *tensor;
-    uint64_t at;
-    zip_error_t error;
-} source;
-
-static zip_int64_t give_stat(const source *s, void *data)
-{
-    zip_stat_t *stat = data;
-    zip_stat_init(stat);
-    stat->size = stat->comp_size = s->tensor->from->size_bytes;
-    stat->comp_method = ZIP_CM_STORE;
-    stat->mtime = 315532800; /* 1980, the first that a ZIP can say: same weights, same file */
-    stat->valid = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD | ZIP_STAT_MTIME;
-    return sizeof *stat;
-}
-
-static zip_int64_t give_bytes(source *s, void *data, zip_uint64_t size)
-{
-    const uint64_t left = s->tensor->from->size_bytes - s->at;
-    uint64_t n = size < left ? size : left;
-    n = n < PIECE ? n : PIECE;
-    mv_out_tensor_read(s->tensor, s->at, data, (size_t)n);
-    s->at += n;
-    if (mv_write_watch_tell(s->writer->watch, n, s->writer->path, NULL) == MV_OK)
-        return (zip_int64_t)n;
-    s->writer->stopped = true;
-    zip_error_set(&s->error, ZIP_ER_CANCELLED, 0);
-    return -1;
-}
-
-static zip_int64_t serve(void *state, void *data, zip_uint64_t size, zip_source_cmd_t command)
-{
-    source *s = state;
-    switch (command) {
-    case ZIP_SOURCE_OPEN:
-        s->at = 0;
-        return 0;
-    case ZIP_SOURCE_READ:
-        return give_bytes(s, data, size);
-    case ZIP_SOURCE_STAT:
-        return give_stat(s, data);
-    case ZIP_SOURCE_ERROR:
-        return zip_error_to_data(&s->error, data, size);
-    case ZIP_SOURCE_FREE:
-        free(s);
-        return 0;
-    case ZIP_SOURCE_SUPPORTS:
-        return ZIP_SOURCE_SUPPORTS_READABLE;
-    default:
-        return 0;
-    }
-}
-
 /* ---- the container ---- */
 
-static mv_code fail_zip(const pth_writer *w, mv_error *error)
+typedef struct pth_writer {
+    mv_zip_writer zip;
+    const char *archive; /* the file's name without its folder and its last extension */
+    int archive_length;
+    const mv_write_watch *watch;
+} pth_writer;
+
+static void name_archive(pth_writer *w, const char *path)
 {
-    if (w->stopped)
-        return mv_fail(error, MV_ERR_IO, "%s: stopped before it was complete", w->path);
-    return mv_fail(error, MV_ERR_IO, "%s: cannot be written: %s", w->path, zip_strerror(w->zip));
+    const char *slash = strrchr(path, '/');
+    w->archive = slash != NULL ? slash + 1 : path;
+    const char *dot = strrchr(w->archive, '.');
+    const size_t n =
+        dot != NULL && dot != w->archive ? (size_t)(dot - w->archive) : strlen(w->archive);
+    w->archive_length = n < MAX_ARCHIVE ? (int)n : MAX_ARCHIVE;
 }
 
-/* Takes over the source, in any case. Padding in the local header puts the data at a multiple of
- * 64, if libzip writes what we expect; if not, only the alignment is lost. */
-static mv_code add_entry(pth_writer *w, const char *name, zip_source_t *from, uint64_t size,
-                         mv_error *error)
+static void name_entry(char full[MAX_NAME], const pth_writer *w, const char *name)
 {
-    static const zip_uint8_t zeros[ALIGNMENT];
-    char full[MAX_NAME];
-    const int length = snprintf(full, sizeof full, "%s/%s", w->archive, name);
-    if (from == NULL)
-        return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for an entry", w->path);
-    const zip_int64_t index = zip_file_add(w->zip, full, from, 0);
-    if (index < 0) {
-        zip_source_free(from);
-        return fail_zip(w, error);
-    }
-    const uint64_t header = LOCAL_HEADER + (uint64_t)length + EXTRA_HEADER;
-    const uint64_t padding = (ALIGNMENT - (w->at + header) % ALIGNMENT) % ALIGNMENT;
-    if (zip_set_file_compression(w->zip, (zip_uint64_t)index, ZIP_CM_STORE, 0) != 0 ||
-        zip_file_set_mtime(w->zip, (zip_uint64_t)index, 315532800, 0) != 0 ||
-        zip_file_extra_field_set(w->zip, (zip_uint64_t)index, EXTRA_ID, ZIP_EXTRA_FIELD_NEW, zeros,
-                                 (zip_uint16_t)padding, ZIP_FL_LOCAL) != 0)
-        return fail_zip(w, error);
-    w->at += header + padding + size;
-    return MV_OK;
-}
-
-static mv_code add_tensor(pth_writer *w, const mv_out_tensor *tensor, size_t key, mv_error *error)
-{
-    char name[40];
-    source *s = calloc(1, sizeof *s);
-    if (s == NULL)
-        return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for an entry", w->path);
-    *s = (source){.writer = w, .tensor = tensor};
-    zip_error_init(&s->error);
-    zip_source_t *from = zip_source_function(w->zip, serve, s);
-    if (from == NULL)
-        free(s);
-    (void)snprintf(name, sizeof name, "data/%zu", key);
-    return add_entry(w, name, from, tensor->from->size_bytes, error);
+    (void)snprintf(full, MAX_NAME, "%.*s/%s", w->archive_length, w->archive, name);
 }
 
 static mv_code add_bytes(pth_writer *w, const char *name, const void *bytes, size_t size,
                          mv_error *error)
 {
-    return add_entry(w, name, zip_source_buffer(w->zip, bytes, size, 0), size, error);
+    char full[MAX_NAME];
+    name_entry(full, w, name);
+    return mv_zip_add(&w->zip, full, bytes, size, error);
 }
 
-/* The file's name without its folder and its last extension. */
-static void name_archive(pth_writer *w)
+/* A tensor's checksum by another thread, while this one writes: together they take no longer than
+ * the writing. */
+typedef struct sum {
+    const mv_tensor *tensor;
+    pthread_t thread;
+    bool started;
+    uint32_t crc;
+} sum;
+
+static void *take_sum(void *state)
 {
-    const char *slash = strrchr(w->path, '/');
-    (void)snprintf(w->archive, sizeof w->archive, "%s", slash != NULL ? slash + 1 : w->path);
-    char *dot = strrchr(w->archive, '.');
-    if (dot != NULL && dot != w->archive)
-        *dot = '\0';
+    sum *s = state;
+    s->crc = mv_crc32(0, s->tensor->data, (size_t)s->tensor->size_bytes);
+    return NULL;
+}
+
+static void start_sum(sum *s, const mv_out_tensor *tensor)
+{
+    *s = (sum){.tensor = tensor->from};
+    s->started = tensor->n_halved_heads == 0 && tensor->from->size_bytes >= LEAST_FOR_THREAD &&
+                 pthread_create(&s->thread, NULL, take_sum, s) == 0;
+}
+
+static mv_code add_tensor(pth_writer *w, const mv_out_tensor *tensor, size_t key, mv_error *error)
+{
+    char name[32], full[MAX_NAME];
+    uint32_t crc = 0;
+    sum s;
+    (void)snprintf(name, sizeof name, "data/%zu", key);
+    name_entry(full, w, name);
+    mv_code code = mv_zip_begin(&w->zip, full, tensor->from->size_bytes, error);
+    if (code != MV_OK)
+        return code;
+    start_sum(&s, tensor);
+    code = mv_out_file_write_tensor(&w->zip.file, tensor, s.started ? NULL : &crc, w->watch, error);
+    if (s.started && pthread_join(s.thread, NULL) == 0)
+        crc = s.crc;
+    return code == MV_OK ? mv_zip_end(&w->zip, crc, error) : code;
 }
 
 mv_code mv_pth_write(const char *path, const mv_out_tensor *tensors, size_t n_tensors,
                      const mv_write_watch *watch, mv_error *error)
 {
-    pth_writer w = {.path = path, .watch = watch};
+    pth_writer w = {.watch = watch};
     char *pickle = NULL;
     size_t size = 0;
-    int zip_code = 0;
-    name_archive(&w);
+    name_archive(&w, path);
     mv_code code = make_pickle(&pickle, &size, tensors, n_tensors, path, error);
-    if (code != MV_OK)
-        return code;
-    w.zip = zip_open(path, ZIP_CREATE | ZIP_EXCL, &zip_code);
-    if (w.zip == NULL) {
-        zip_error_t reason;
-        zip_error_init_with_code(&reason, zip_code);
-        code = mv_fail(error, MV_ERR_IO, "%s: cannot be created: %s", path,
-                       zip_error_strerror(&reason));
-        zip_error_fini(&reason);
+    if (code == MV_OK)
+        code = mv_zip_create(&w.zip, path, error);
+    if (code != MV_OK) {
         free(pickle);
         return code;
     }
@@ -264,12 +198,9 @@ mv_code mv_pth_write(const char *path, const mv_out_tensor *tensors, size_t n_te
         code = add_tensor(&w, &tensors[i], i, error);
     if (code == MV_OK)
         code = add_bytes(&w, "version", "3\n", 2, error);
-    if (code == MV_OK && zip_close(w.zip) != 0) /* all the writing is here */
-        code = fail_zip(&w, error);
-    else if (code == MV_OK)
-        w.zip = NULL;
-    if (w.zip != NULL)
-        zip_discard(w.zip);
+    if (code == MV_OK)
+        code = mv_zip_finish(&w.zip, error);
+    mv_zip_discard(&w.zip);
     free(pickle);
     return code;
 }

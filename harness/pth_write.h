@@ -11,8 +11,7 @@
 #include "harness/out_tensor.h"
 
 /* path must not exist; its stem is the ARCHIVE ("consolidated.00"). MV_ERR_IO: says what the
- * system or libzip said. On failure nothing of the file stays. About 1 GB/s: libzip computes a
- * CRC. Not flushed to disk. */
+ * system said. On failure nothing of the file stays. About as fast as cp. Not flushed to disk. */
 MV_MUST_CHECK mv_code mv_pth_write(const char *path, const mv_out_tensor *tensors, size_t n_tensors,
                                    const mv_write_watch *watch, mv_error *error);
 

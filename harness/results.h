@@ -41,6 +41,7 @@ typedef struct mv_case_result {
     char divergence_op[32];                        /* "" = none, or not known */
     char reproduce[512];                           /* one command line */
     int64_t elapsed_ns;
+    uint64_t order; /* its place in the run, growing; not in any file */
 } mv_case_result;
 
 void mv_case_result_clear(mv_case_result *result); /* everything "not known", verdict VACUOUS */

@@ -1,32 +1,10 @@
 #include "harness/safetensors_write.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "harness/tensor_file.h"
+#include "harness/out_file.h"
 
-enum { LENGTH_SIZE = 8, PIECE = 8 << 20 };
-
-/* Everything, or an error: write() may take less than it was given, and says "disk full" only when
- * it can take nothing at all. */
-static mv_code write_all(int fd, const void *bytes, uint64_t size, const char *path,
-                         mv_error *error)
-{
-    for (const char *at = bytes; size > 0;) {
-        ssize_t n = write(fd, at, size < PIECE ? (size_t)size : PIECE);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return mv_fail(error, MV_ERR_IO, "%s: cannot be written: %s", path,
-                           n < 0 ? strerror(errno) : "the system took no more");
-        at += n;
-        size -= (uint64_t)n;
-    }
-    return MV_OK;
-}
+enum { LENGTH_SIZE = 8 };
 
 static const char *dtype_word(mv_dtype dtype)
 {
@@ -53,8 +31,8 @@ static void print_header(FILE *out, const mv_out_tensor *tensors, size_t n_tenso
         fputc(' ', out);
 }
 
-static mv_code write_header(int fd, const mv_out_tensor *tensors, size_t n_tensors,
-                            const char *path, mv_error *error)
+static mv_code write_header(mv_out_file *file, const mv_out_tensor *tensors, size_t n_tensors,
+                            mv_error *error)
 {
     unsigned char length[LENGTH_SIZE];
     char *text = NULL;
@@ -64,54 +42,29 @@ static mv_code write_header(int fd, const mv_out_tensor *tensors, size_t n_tenso
         print_header(out, tensors, n_tensors);
     if (out == NULL || fclose(out) != 0) {
         free(text);
-        return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for its header", path);
+        return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for its header", file->path);
     }
     for (int i = 0; i < LENGTH_SIZE; i++)
         length[i] = (unsigned char)((uint64_t)size >> (8 * i));
-    mv_code code = write_all(fd, length, sizeof length, path, error);
+    mv_code code = mv_out_file_write(file, length, sizeof length, error);
     if (code == MV_OK)
-        code = write_all(fd, text, size, path, error);
+        code = mv_out_file_write(file, text, size, error);
     free(text);
-    return code;
-}
-
-/* piece: PIECE bytes, for rows that are put into another order. */
-static mv_code write_tensor(int fd, const mv_out_tensor *tensor, char *piece,
-                            const mv_write_watch *watch, const char *path, mv_error *error)
-{
-    const uint64_t size = tensor->from->size_bytes;
-    mv_code code = MV_OK;
-    for (uint64_t at = 0; at < size && code == MV_OK;) {
-        const size_t n = size - at < PIECE ? (size_t)(size - at) : PIECE;
-        const char *bytes = (const char *)tensor->from->data + at;
-        if (tensor->n_halved_heads > 0) {
-            mv_out_tensor_read(tensor, at, piece, n);
-            bytes = piece;
-        }
-        code = write_all(fd, bytes, n, path, error);
-        if (code == MV_OK)
-            code = mv_write_watch_tell(watch, n, path, error);
-        at += n;
-    }
     return code;
 }
 
 mv_code mv_safetensors_write(const char *path, const mv_out_tensor *tensors, size_t n_tensors,
                              const mv_write_watch *watch, mv_error *error)
 {
-    char *piece = malloc(PIECE);
-    if (piece == NULL)
-        return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for a piece of %d bytes", path, PIECE);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        free(piece);
-        return mv_fail(error, MV_ERR_IO, "%s: cannot be created: %s", path, strerror(errno));
-    }
-    mv_code code = write_header(fd, tensors, n_tensors, path, error);
+    mv_out_file file;
+    mv_code code = mv_out_file_create(&file, path, error);
+    if (code != MV_OK)
+        return code;
+    code = write_header(&file, tensors, n_tensors, error);
     for (size_t i = 0; i < n_tensors && code == MV_OK; i++)
-        code = write_tensor(fd, &tensors[i], piece, watch, path, error);
-    if (close(fd) != 0 && code == MV_OK) /* where a network's file system says "disk full" */
-        code = mv_fail(error, MV_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-    free(piece);
+        code = mv_out_file_write_tensor(&file, &tensors[i], NULL, watch, error);
+    if (code == MV_OK)
+        code = mv_out_file_close(&file, error);
+    mv_out_file_discard(&file);
     return code;
 }

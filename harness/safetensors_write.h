@@ -9,8 +9,8 @@
 
 #include "harness/out_tensor.h"
 
-/* path must not exist. MV_ERR_IO: says what the system said ("No space left on device"); an
- * unfinished file stays. Not flushed to disk. */
+/* path must not exist. MV_ERR_IO: says what the system said ("No space left on device"). On
+ * failure nothing of the file stays. Not flushed to disk. */
 MV_MUST_CHECK mv_code mv_safetensors_write(const char *path, const mv_out_tensor *tensors,
                                            size_t n_tensors, const mv_write_watch *watch,
                                            mv_error *error);

@@ -1,7 +1,7 @@
 /* tensor_file.h - a file of named tensors, whatever its container.
  *
- * safetensors are mapped: data points into the mapping. A .pth is read into memory. Either way the
- * tensors live until mv_tensor_file_close(). Names are unique; extents lie inside the file, and in
+ * Both kinds are mapped: data points into the mapping, but for what is not aligned. The tensors
+ * live until mv_tensor_file_close(). Names are unique; extents lie inside the file, and in
  * a safetensors file do not overlap (in a .pth two tensors may share one storage); size_bytes
  * equals the product of the shape and the element size.
  */

@@ -167,11 +167,17 @@ static mv_code play_odd(mv_run *run, mv_case_result *result, const mv_model_view
     add_three_ways(&schedule);
     for (int i = 0; i < 3 && code == MV_OK; i++)
         code = mv_play_add(run, &play, tokens, ODD_LENGTH, error);
+    mv_error ran_error = {0};
+    mv_code ran = MV_OK;
     if (code == MV_OK)
-        code = mv_case_play(run, result, &schedule, &play, error);
+        ran = mv_play_schedule(run, NULL, &schedule, &play, &ran_error);
+    if (code == MV_OK && ran == MV_OK)
+        code = mv_judge(run, result, &play, error);
+    if (mv_run_get_options(run)->compute == MV_COMPUTE_BF16)
+        mv_judge_by_all_rows(result); /* a row of ten logits hangs on a few roundings */
     mv_play_free(&play);
     mv_schedule_free(&schedule);
-    return code;
+    return code == MV_OK ? mv_case_end(run, result, ran, &ran_error, error) : code;
 }
 
 static mv_code run_odd(mv_run *run, size_t which, bool ignores_weights, mv_error *error)

@@ -3,13 +3,14 @@
  * Prompts of 1, W-1, W+1, 2W+3 and T tokens side by side: all in one call; in ragged pieces, so
  * that some are within their first window while others wrap; prefill of one beside decode of the
  * others; the same in another order of slots; and a leak test, in which all but one sequence are
- * replaced by other text and the one that stays must not notice.
+ * replaced by other text and the one that stays must not notice; all in one call and in ragged
+ * pieces again, asking for the last row of each sequence only.
  *
  * Compares every row of every sequence with the float64 oracle of that sequence alone; an engine
  * that claims batch invariance must give the bits of the sequence alone.
  *
  * Catches: keys of one sequence seen by another; rows in the wrong order; the slot offset left out;
- * positions taken from the first sequence; a last row taken from the longest.
+ * positions taken from the first sequence; a last row taken from the longest, or from the last.
  * Source: mistral/model.py (packed ragged batches) and vLLM's needle-in-a-batch test.
  */
 #include "suites/run.h"
@@ -67,23 +68,50 @@ static void in_pieces(const group *g, mv_schedule *schedule, const uint32_t piec
     }
 }
 
-/* The same sequences, one after the other, each alone in its calls. */
-static mv_code judge_alone(mv_run *run, mv_case_result *result, const group *g, const mv_play *play,
-                           mv_error *ran_error)
+/* What the cases of one window share: each sequence of a group alone in its calls, played when a
+ * case first asks for it. The same sequences in other slots are the same alone. */
+typedef struct shared {
+    int64_t window;
+    group g;
+    mv_play alone;
+    mv_code ran; /* of that play */
+    mv_error ran_error;
+    bool is_played;
+} shared;
+
+static void play_alone(mv_run *run, shared *s)
 {
     mv_schedule schedule = {0};
-    mv_play alone = {.window = play->window};
-    mv_code ran = add_tracks(run, &alone, g, ran_error);
+    if (s->is_played)
+        return;
+    s->is_played = true;
+    s->alone = (mv_play){.window = s->window};
+    s->ran = add_tracks(run, &s->alone, &s->g, &s->ran_error);
     for (uint32_t i = 0; i < N; i++)
-        mv_schedule_add_chunks(&schedule, i, (int64_t)g->lengths[i], 0);
-    if (ran == MV_OK)
-        ran = mv_play_schedule(run, NULL, &schedule, &alone, ran_error);
-    if (ran == MV_OK)
-        mv_judge_same(run, result, play, &alone, MV_CLAIM_BATCH_INVARIANT,
-                      "other sequences in the batch change no bit");
-    mv_play_free(&alone);
+        mv_schedule_add_chunks(&schedule, i, (int64_t)s->g.lengths[i], 0);
+    if (s->ran == MV_OK)
+        s->ran = mv_play_schedule(run, NULL, &schedule, &s->alone, &s->ran_error);
     mv_schedule_free(&schedule);
-    return ran;
+}
+
+/* The shared play's tracks, in the order of the group. */
+static mv_code judge_alone(mv_run *run, mv_case_result *result, const group *g, const mv_play *play,
+                           const shared *s, mv_error *ran_error)
+{
+    mv_play alone = s->alone; /* its rows stay the shared play's */
+    if (s->ran != MV_OK) {
+        *ran_error = s->ran_error;
+        return s->ran;
+    }
+    for (size_t i = 0; i < N; i++) {
+        for (size_t j = 0; j < N; j++) {
+            if (s->g.prompts[j] == g->prompts[i])
+                alone.tracks[i] = s->alone.tracks[j];
+        }
+    }
+    mv_judge_same(run, result, play, &alone, MV_CLAIM_BATCH_INVARIANT,
+                  "other sequences in the batch change no bit");
+    return MV_OK;
 }
 
 /* Pieces are cut otherwise than the sequence alone: that takes both claims. */
@@ -93,26 +121,31 @@ static bool claims_same(const mv_run *run, bool pieces)
     return (mv_backend_claims(mv_run_get_options(run)->backend) & needed) == needed;
 }
 
-static mv_code run_group(mv_run *run, int64_t window, const char *name, const group *g,
-                         const uint32_t *pieces, mv_error *error)
+/* pieces: NULL for all in one call. */
+static mv_code run_group(mv_run *run, shared *s, const char *name, const group *g,
+                         const uint32_t *pieces, mv_logits which, mv_error *error)
 {
     mv_case_result result;
     mv_schedule schedule = {0};
-    mv_play play = {.window = window};
+    mv_play play = {.window = s->window};
     mv_error ran_error = {0};
-    if (!mv_case_begin(run, &result, window, 0, "window %lld %s", (long long)window, name))
+    if (!mv_case_begin(run, &result, s->window, 0, "window %lld %s", (long long)s->window, name))
         return MV_OK;
     if (pieces != NULL)
         in_pieces(g, &schedule, pieces);
     else
         all_at_once(g, &schedule);
+    for (size_t i = 0; i < schedule.n_steps; i++)
+        schedule.steps[i].which = which;
     mv_schedule_print(&schedule, result.schedule, sizeof result.schedule);
 
     mv_code code = add_tracks(run, &play, g, error), ran = MV_OK;
+    if (code == MV_OK && claims_same(run, pieces != NULL))
+        play_alone(run, s); /* before the case's own play, which --localize remembers */
     if (code == MV_OK)
         ran = mv_play_schedule(run, NULL, &schedule, &play, &ran_error);
     if (code == MV_OK && ran == MV_OK && claims_same(run, pieces != NULL))
-        ran = judge_alone(run, &result, g, &play, &ran_error);
+        ran = judge_alone(run, &result, g, &play, s, &ran_error);
     if (code == MV_OK && ran == MV_OK)
         code = mv_judge(run, &result, &play, error);
     mv_play_free(&play);
@@ -124,35 +157,57 @@ static mv_code run_group(mv_run *run, int64_t window, const char *name, const gr
  * company of an honest engine does: with a claim not by a bit, else within the limits. */
 static mv_code run_leak(mv_run *run, int64_t window, const group *g, mv_error *error)
 {
-    group others = *g;
+    shared others = {.window = window, .g = *g};
     for (uint32_t i = 0; i < N; i++) {
         if (i != 2)
-            others.prompts[i] = g->prompts[i] + 20;
+            others.g.prompts[i] = g->prompts[i] + 20;
     }
-    return run_group(run, window, "other company", &others, NULL, error);
+    mv_code code = run_group(run, &others, "other company", &others.g, NULL, MV_LOGITS_ALL, error);
+    mv_play_free(&others.alone);
+    return code;
+}
+
+static mv_code run_groups(mv_run *run, shared *s, mv_error *error)
+{
+    const size_t *lengths = s->g.lengths, W = lengths[0] - 1;
+    const bool large = mv_run_is_large(run);
+    const group turned = {{lengths[3], lengths[4], lengths[0], lengths[2], lengths[1]},
+                          {3, 4, 1, 0, 2}};
+    const uint32_t small = (uint32_t)(W > 3 ? W - 3 : 1);
+    const uint32_t ragged[N] = {3, 1, small, 2, (uint32_t)W + 3};
+    const uint32_t mixed[N] = {1, 1, (uint32_t)(2 * W + 3), 1, 5};
+    const struct {
+        const char *name;
+        const group *g;
+        const uint32_t *pieces;
+        mv_logits which;
+        bool also_large;
+    } cases[] = {{"all at once", &s->g, NULL, MV_LOGITS_ALL, true},
+                 {"ragged pieces", &s->g, ragged, MV_LOGITS_ALL, true},
+                 {"prefill beside decode", &s->g, mixed, MV_LOGITS_ALL, false},
+                 {"other slots", &turned, ragged, MV_LOGITS_ALL, false},
+                 {"all at once, last rows", &s->g, NULL, MV_LOGITS_LAST, true},
+                 {"ragged pieces, last rows", &turned, ragged, MV_LOGITS_LAST, false}};
+    mv_code code = MV_OK;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases && code == MV_OK; i++) {
+        if (cases[i].also_large || !large)
+            code = run_group(run, s, cases[i].name, cases[i].g, cases[i].pieces, cases[i].which,
+                             error);
+    }
+    return code;
 }
 
 static mv_code run_window(mv_run *run, int64_t window, mv_error *error)
 {
     const size_t T = (size_t)mv_run_length(run);
     const size_t W = window > 0 && (size_t)window < T ? (size_t)window : T / 4 + 1;
-    const bool large = mv_run_is_large(run);
-    const group g = {{W + 1, 1, 2 * W + 3, W > 1 ? W - 1 : 1, large ? W + 2 : T}, {1, 2, 0, 3, 4}};
-    const group turned = {{g.lengths[3], g.lengths[4], g.lengths[0], g.lengths[2], g.lengths[1]},
-                          {3, 4, 1, 0, 2}};
-    const uint32_t small = (uint32_t)(W > 3 ? W - 3 : 1);
-    const uint32_t ragged[N] = {3, 1, small, 2, (uint32_t)W + 3};
-    const uint32_t mixed[N] = {1, 1, (uint32_t)(2 * W + 3), 1, 5};
-
-    mv_code code = run_group(run, window, "all at once", &g, NULL, error);
+    const size_t longest = mv_run_is_large(run) ? W + 2 : T;
+    shared s = {.window = window,
+                .g = {{W + 1, 1, 2 * W + 3, W > 1 ? W - 1 : 1, longest}, {1, 2, 0, 3, 4}}};
+    mv_code code = run_groups(run, &s, error);
     if (code == MV_OK)
-        code = run_group(run, window, "ragged pieces", &g, ragged, error);
-    if (code == MV_OK && !large)
-        code = run_group(run, window, "prefill beside decode", &g, mixed, error);
-    if (code == MV_OK && !large)
-        code = run_group(run, window, "other slots", &turned, ragged, error);
-    if (code == MV_OK)
-        code = run_leak(run, window, &g, error);
+        code = run_leak(run, window, &s.g, error);
+    mv_play_free(&s.alone);
     return code;
 }
 

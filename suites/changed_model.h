@@ -48,9 +48,13 @@ MV_MUST_CHECK mv_code mv_changed_model_is_ignored_by_engine(mv_run *run, bool *i
 void mv_changed_model_say_ignored(mv_case_result *result);
 
 /* mv_case_play() for a play with changed weights: what fails because they were ignored is vacuous.
- */
+ * by_all_rows: as below. */
 MV_MUST_CHECK mv_code mv_changed_model_case_play(mv_run *run, mv_case_result *result,
                                                  const mv_schedule *schedule, mv_play *play,
-                                                 mv_error *error);
+                                                 bool by_all_rows, mv_error *error);
+
+/* Where single rows of two honest engines differ at will, only R rmse decides: a failure by another
+ * ratio alone becomes a pass, which says so. An overflow is not finite, and stays a failure. */
+void mv_judge_by_all_rows(mv_case_result *result);
 
 #endif

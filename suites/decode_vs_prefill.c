@@ -13,17 +13,52 @@
  */
 #include "suites/run.h"
 
+/* What the cases of one window share: the prompt whole, played when a case first asks for it. */
+typedef struct shared {
+    int64_t window;
+    mv_play whole;
+    mv_code ran; /* of that play */
+    mv_error ran_error;
+    bool is_played;
+} shared;
+
+static bool claims_same(const mv_run *run)
+{
+    const mv_run_options *o = mv_run_get_options(run);
+    return (mv_backend_claims(o->backend) & MV_CLAIM_CHUNK_INVARIANT) != 0;
+}
+
+/* Before the case's own play, which is the one to remember for --localize. */
+static void play_whole(mv_run *run, shared *s)
+{
+    if (!s->is_played && claims_same(run))
+        s->ran =
+            mv_play_prompt(run, NULL, s->window, mv_run_length(run), 0, &s->whole, &s->ran_error);
+    s->is_played = true;
+}
+
+static mv_code judge_whole(mv_run *run, mv_case_result *result, const mv_play *play,
+                           const shared *s, mv_error *ran_error)
+{
+    if (s->ran == MV_OK)
+        mv_judge_same(run, result, play, &s->whole, MV_CLAIM_CHUNK_INVARIANT,
+                      "how a prompt is cut changes no bit");
+    else
+        *ran_error = s->ran_error;
+    return s->ran;
+}
+
 /* sizes: how many tokens a call brings, until the prompt ends; the last size repeats. */
-static mv_code run_sizes(mv_run *run, int64_t window, const char *name, const int64_t *sizes,
+static mv_code run_sizes(mv_run *run, shared *s, const char *name, const int64_t *sizes,
                          size_t n_sizes, mv_error *error)
 {
     const int64_t T = mv_run_length(run);
     mv_case_result result;
     mv_schedule schedule = {0};
-    mv_play play = {.window = window}, whole = {0};
+    mv_play play = {.window = s->window};
     mv_error ran_error = {0};
     const int32_t *tokens;
-    if (!mv_case_begin(run, &result, window, 0, "window %lld %s", (long long)window, name))
+    if (!mv_case_begin(run, &result, s->window, 0, "window %lld %s", (long long)s->window, name))
         return MV_OK;
     int64_t left = T;
     for (size_t i = 0; left > 0; i++) {
@@ -39,18 +74,14 @@ static mv_code run_sizes(mv_run *run, int64_t window, const char *name, const in
         code = mv_play_add(run, &play, tokens, (size_t)T, error);
     mv_code ran = MV_OK;
     if (code == MV_OK)
+        play_whole(run, s);
+    if (code == MV_OK)
         ran = mv_play_schedule(run, NULL, &schedule, &play, &ran_error);
-    if (code == MV_OK && ran == MV_OK &&
-        (mv_backend_claims(mv_run_get_options(run)->backend) & MV_CLAIM_CHUNK_INVARIANT) != 0) {
-        ran = mv_play_prompt(run, NULL, window, T, 0, &whole, &ran_error);
-        if (ran == MV_OK)
-            mv_judge_same(run, &result, &play, &whole, MV_CLAIM_CHUNK_INVARIANT,
-                          "how a prompt is cut changes no bit");
-    }
+    if (code == MV_OK && ran == MV_OK && claims_same(run))
+        ran = judge_whole(run, &result, &play, s, &ran_error);
     if (code == MV_OK && ran == MV_OK)
         code = mv_judge(run, &result, &play, error);
     mv_play_free(&play);
-    mv_play_free(&whole);
     mv_schedule_free(&schedule);
     return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;
 }
@@ -60,6 +91,7 @@ static mv_code run_window(mv_run *run, int64_t window, mv_error *error)
     const int64_t T = mv_run_length(run), W = window > 0 && window < T ? window : T / 3;
     const bool large = mv_run_is_large(run);
     mv_range prefills = {.n = 0};
+    shared s = {.window = window};
     mv_code code = MV_OK;
     char name[64];
     const int64_t candidates[] = {W + 1, 1, W - 1, W, T / 2, T - 1};
@@ -68,14 +100,15 @@ static mv_code run_window(mv_run *run, int64_t window, mv_error *error)
     for (size_t i = 0; code == MV_OK && i < prefills.n; i++) {
         const int64_t sizes[] = {prefills.values[i], 1};
         (void)snprintf(name, sizeof name, "prefill %lld then decode", (long long)sizes[0]);
-        code = run_sizes(run, window, name, sizes, 2, error);
+        code = run_sizes(run, &s, name, sizes, 2, error);
     }
     const int64_t two_turns[] = {W / 2 + 1, 1, 1, 1, W + 2, 1, 1, W > 3 ? W - 3 : 1, 1};
     const int64_t decode_first[] = {1, 1, 1, W + 1, 1, 1, 2 * W + 1, 1};
     if (code == MV_OK)
-        code = run_sizes(run, window, "decode, chunk, decode", two_turns, 9, error);
+        code = run_sizes(run, &s, "decode, chunk, decode", two_turns, 9, error);
     if (code == MV_OK && !large)
-        code = run_sizes(run, window, "decode first, chunks above W", decode_first, 8, error);
+        code = run_sizes(run, &s, "decode first, chunks above W", decode_first, 8, error);
+    mv_play_free(&s.whole);
     return code;
 }
 

@@ -38,7 +38,7 @@ static void fill(const input *in, int32_t *tokens, size_t n, uint32_t vocab_size
         if (in->shape == SHAPE_REPEATED)
             tokens[i] = (int32_t)(vocab_size / 2);
         else if (in->shape == SHAPE_EDGES)
-            tokens[i] = (i * i / 2) % 2 == 0 ? 0 : (int32_t)(vocab_size - 1);
+            tokens[i] = (i * (i + 1) / 2) % 2 == 0 ? 0 : (int32_t)(vocab_size - 1);
     }
 }
 

@@ -123,7 +123,8 @@ static mv_code run_layer(mv_run *run, uint32_t layer, mv_error *error)
     const mv_params *p = &mv_run_get_options(run)->model->params;
     mv_case_result result;
     mv_error ran_error = {0};
-    mv_code ran = MV_OK;
+    mv_code ran = MV_OK, code = MV_OK;
+    bool ignored = false;
     if (!mv_case_begin(run, &result, 0, 3, "layer %u", layer))
         return MV_OK;
     result.verdict = MV_VERDICT_PASS;
@@ -135,7 +136,11 @@ static mv_code run_layer(mv_run *run, uint32_t layer, mv_error *error)
             judge_head(&result, p, layer, h, found);
         result.n_positions += N_TOKENS;
     }
-    return mv_case_end(run, &result, ran, &ran_error, error);
+    if (ran == MV_OK && result.verdict == MV_VERDICT_FAIL)
+        code = mv_changed_model_is_ignored_by_engine(run, &ignored, error);
+    if (ignored)
+        mv_changed_model_say_ignored(&result);
+    return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;
 }
 
 static mv_code run_gqa_map(mv_run *run, mv_error *error)

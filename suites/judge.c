@@ -23,6 +23,7 @@ static void set_names(mv_run *run, mv_case_result *result, int64_t window, int64
     result->length = run->length;
     result->seed = o->seed;
     result->n_positions = result->n_beyond_window = 0;
+    result->order = 2 * (uint64_t)run->n_cases_seen; /* after all cases so far */
 }
 
 static void set_reproduce(const mv_run *run, mv_case_result *result)
@@ -51,7 +52,54 @@ static void set_reproduce(const mv_run *run, mv_case_result *result)
     memcpy(result->reproduce, text, sizeof text);
 }
 
-static bool is_wanted(mv_run *run, const mv_case_result *result)
+/* An engine that could not run is no lack of length. */
+static void note_coverage(mv_run *run, const mv_case_result *result)
+{
+    const bool compared = result->verdict == MV_VERDICT_PASS || result->verdict == MV_VERDICT_FAIL;
+    if (result->n_beyond_window > 0)
+        run->has_beyond_window = true;
+    run->has_run = run->has_run || compared;
+    if (compared && result->window > 0 &&
+        (run->least_window == 0 || result->window < run->least_window))
+        run->least_window = result->window;
+}
+
+static mv_code record(mv_run *run, const mv_case_result *result, mv_error *error)
+{
+    note_coverage(run, result);
+    if (result->verdict == MV_VERDICT_FAIL || result->verdict == MV_VERDICT_ERROR)
+        run->has_failed = true;
+    mv_code code = mv_verify_results_add(run->results, result, error);
+    if (code == MV_OK && run->options.on_case != NULL)
+        run->options.on_case(run->options.cookie, result);
+    return code;
+}
+
+/* Another part, or an earlier run, looks there. */
+static void look_elsewhere(mv_run *run, const mv_case_result *result)
+{
+    if (result->window > 0 && result->length > result->window)
+        run->has_beyond_window = true;
+}
+
+static bool is_known(mv_run *run, mv_case_result *result)
+{
+    const mv_run_options *o = &run->options;
+    const uint64_t order = result->order;
+    const mv_known known =
+        o->recall == NULL || o->list_only ? MV_NOT_KNOWN : o->recall(o->cookie, result);
+    if (known == MV_KNOWN) {
+        result->order = order;
+        mv_code code = record(run, result, &run->recall_error);
+        if (code != MV_OK)
+            run->recall_code = code;
+    }
+    if (known != MV_NOT_KNOWN)
+        look_elsewhere(run, result);
+    return known != MV_NOT_KNOWN;
+}
+
+static bool is_wanted(mv_run *run, mv_case_result *result)
 {
     const mv_run_options *o = &run->options;
     char full[sizeof result->suite + sizeof result->name + 1];
@@ -61,10 +109,10 @@ static bool is_wanted(mv_run *run, const mv_case_result *result)
     if (o->stop_at_failure && run->has_failed)
         return false;
     size_t number = run->n_cases_seen++;
+    result->order = 2 * (uint64_t)number + 1;
     if (o->n_shards <= 1 || number % o->n_shards == o->shard)
-        return true;
-    if (result->window > 0 && result->length > result->window)
-        run->has_beyond_window = true; /* another part looks there */
+        return !is_known(run, result);
+    look_elsewhere(run, result);
     return false;
 }
 
@@ -86,6 +134,8 @@ bool mv_case_begin(mv_run *run, mv_case_result *result, int64_t window, int64_t 
     }
     run->last.is_set = false;
     run->case_start_ns = mv_clock_wall_ns();
+    if (run->options.on_begin != NULL)
+        run->options.on_begin(run->options.cookie, result);
     return true;
 }
 
@@ -303,18 +353,6 @@ static void take_engine_error(mv_case_result *result, mv_code ran, const mv_erro
                    ran_error != NULL ? ran_error->message : "the backend failed");
 }
 
-/* An engine that could not run is no lack of length. */
-static void note_coverage(mv_run *run, const mv_case_result *result)
-{
-    const bool compared = result->verdict == MV_VERDICT_PASS || result->verdict == MV_VERDICT_FAIL;
-    if (result->n_beyond_window > 0)
-        run->has_beyond_window = true;
-    run->has_run = run->has_run || compared;
-    if (compared && result->window > 0 &&
-        (run->least_window == 0 || result->window < run->least_window))
-        run->least_window = result->window;
-}
-
 mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran, const mv_error *ran_error,
                     mv_error *error)
 {
@@ -324,14 +362,9 @@ mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran, const mv_e
         run->n_localized++ < MAX_LOCALIZED)
         mv_localize_case(run, result);
     result->elapsed_ns = mv_clock_wall_ns() - run->case_start_ns;
-    note_coverage(run, result);
     if (run->options.strict && result->verdict == MV_VERDICT_PASS && result->headroom < 1.3)
         mv_case_fail(result, "headroom is %.2f, and --strict asks for 1.3", result->headroom);
-    if (result->verdict == MV_VERDICT_FAIL || result->verdict == MV_VERDICT_ERROR)
-        run->has_failed = true;
-    if (run->options.on_case != NULL)
-        run->options.on_case(run->options.cookie, result);
-    return mv_verify_results_add(run->results, result, error);
+    return record(run, result, error);
 }
 
 mv_code mv_case_play(mv_run *run, mv_case_result *result, const mv_schedule *schedule,

@@ -56,8 +56,9 @@ static void add_rows_from(mv_schedule *schedule, int64_t n, int64_t first, int64
     mv_schedule_add_chunks(schedule, 0, n - first, chunk);
 }
 
+/* ignored: the engine would not see the poison, and be right without having shown anything. */
 static mv_code run_place(mv_run *run, place where, float value, int64_t window, int64_t chunk,
-                         mv_error *error)
+                         bool ignored, mv_error *error)
 {
     const mv_params *p = &mv_run_get_options(run)->model->params;
     const int64_t reach = (int64_t)p->n_layers * (window - 1) + 1;
@@ -74,6 +75,10 @@ static mv_code run_place(mv_run *run, place where, float value, int64_t window, 
                        isnan(value) ? "NaN" : "infinity", place_names[where], (long long)chunk))
         return MV_OK;
     result.length = n;
+    if (ignored) {
+        mv_changed_model_say_ignored(&result);
+        return mv_case_end(run, &result, MV_OK, NULL, error);
+    }
 
     mv_code code = mv_changed_model_init(&changed, mv_run_get_options(run)->model, error);
     if (code == MV_OK)
@@ -112,22 +117,55 @@ static mv_code run_place(mv_run *run, place where, float value, int64_t window, 
     return code;
 }
 
-static mv_code run_nonfinite(mv_run *run, mv_error *error)
+/* The first of the user's that the prompt passes (0: there is none), or of those that every suite
+ * tries. Without one a short one will do: these prompts are as long as it takes, which is the
+ * window for every layer. */
+static mv_code choose_window(mv_run *run, int64_t *window, mv_error *error)
 {
+    enum { SHORTEST = 3, LONGEST = 64 };
+    const bool asked = mv_run_get_options(run)->windows != NULL;
     mv_range windows;
     mv_code code = mv_run_windows(run, &windows, error);
-    int64_t window = 0;
-    for (size_t i = 0; i < windows.n && code == MV_OK && window == 0; i++)
-        window = windows.values[i] < mv_run_length(run) ? windows.values[i] : 0;
-    if (code != MV_OK || window == 0)
+    *window = 0;
+    for (size_t i = 0; code == MV_OK && i < windows.n && *window == 0; i++) {
+        const int64_t W = windows.values[i];
+        *window = W < mv_run_length(run) && (asked || W <= LONGEST) ? W : 0;
+    }
+    if (!asked && (*window == 0 || mv_run_is_large(run)))
+        *window = SHORTEST;
+    return code;
+}
+
+static mv_code say_no_window(mv_run *run, mv_error *error)
+{
+    mv_case_result result;
+    if (!mv_case_begin(run, &result, 0, 0, "a window"))
+        return MV_OK;
+    (void)snprintf(result.reason, sizeof result.reason,
+                   "no window of --window %.64s is passed by a prompt of %lld tokens, and without "
+                   "one everything is in reach",
+                   mv_run_get_options(run)->windows, (long long)mv_run_length(run));
+    return mv_case_end(run, &result, MV_OK, NULL, error);
+}
+
+static mv_code run_nonfinite(mv_run *run, mv_error *error)
+{
+    int64_t window;
+    bool ignored = false;
+    mv_code code = choose_window(run, &window, error);
+    if (code != MV_OK)
         return code;
+    if (window == 0)
+        return say_no_window(run, error);
+    if (!mv_run_get_options(run)->list_only)
+        code = mv_changed_model_is_ignored_by_engine(run, &ignored, error);
     const int64_t chunks[] = {0, 1, window > 4 ? window - 3 : 2, window + 3};
     const size_t n_chunks = mv_run_is_large(run) ? 1 : sizeof chunks / sizeof *chunks;
     for (int where = 0; where < N_PLACES; where++) {
         for (size_t i = 0; i < n_chunks && code == MV_OK; i++)
-            code = run_place(run, (place)where, NAN, window, chunks[i], error);
+            code = run_place(run, (place)where, NAN, window, chunks[i], ignored, error);
         if (code == MV_OK)
-            code = run_place(run, (place)where, INFINITY, window, window + 3, error);
+            code = run_place(run, (place)where, INFINITY, window, window + 3, ignored, error);
     }
     return code;
 }

@@ -13,8 +13,6 @@
  * half-precision accumulation, GELU for SiLU. Seen in bfloat16, too, where ordinary logits do not
  * show them.
  */
-#include <math.h>
-
 #include "suites/changed_model.h"
 
 typedef struct edge {
@@ -54,32 +52,10 @@ static mv_code change(mv_changed_model *changed, const edge *e, mv_error *error)
 /* A bfloat16 score of 100 is known to 0.4, and which of two keys wins may hang on it: single rows
  * of two honest engines differ at will. Over all rows they do not, and an overflow is not finite.
  */
-static void judge_by_all_rows(mv_case_result *result)
+static bool is_chaotic(const mv_run *run, const edge *e)
 {
-    if (result->verdict != MV_VERDICT_FAIL || !(result->metrics.r_rmse <= result->limits.r_rmse))
-        return;
-    result->verdict = MV_VERDICT_PASS;
-    result->limits.r_row = result->limits.r_maxabs = NAN;
-    result->headroom = result->limits.r_rmse / result->metrics.r_rmse;
-    result->divergence_position = -1;
-    (void)snprintf(result->reason, sizeof result->reason,
-                   "only R rmse decides: single rows are ill-conditioned here");
-}
-
-static mv_code play_edge(mv_run *run, mv_case_result *result, const edge *e,
-                         const mv_schedule *schedule, mv_play *play, mv_error *error)
-{
-    const bool chaotic =
-        e->tensor == 1 && e->factor > 1.0f && mv_run_get_options(run)->compute == MV_COMPUTE_BF16;
-    mv_error ran_error = {0};
-    if (!chaotic)
-        return mv_case_play(run, result, schedule, play, error);
-    mv_code code = MV_OK, ran = mv_play_schedule(run, NULL, schedule, play, &ran_error);
-    if (ran == MV_OK) {
-        code = mv_judge(run, result, play, error);
-        judge_by_all_rows(result);
-    }
-    return code == MV_OK ? mv_case_end(run, result, ran, &ran_error, error) : code;
+    return e->tensor == 1 && e->factor > 1.0f &&
+           mv_run_get_options(run)->compute == MV_COMPUTE_BF16;
 }
 
 static mv_code run_edge(mv_run *run, const edge *e, int64_t window, int64_t chunk, mv_error *error)
@@ -102,7 +78,8 @@ static mv_code run_edge(mv_run *run, const edge *e, int64_t window, int64_t chun
     if (code == MV_OK)
         code = mv_play_add(run, &play, tokens, (size_t)T, error);
     if (code == MV_OK)
-        code = play_edge(run, &result, e, &schedule, &play, error);
+        code =
+            mv_changed_model_case_play(run, &result, &schedule, &play, is_chaotic(run, e), error);
     mv_play_free(&play);
     mv_schedule_free(&schedule);
     mv_changed_model_free(&changed);

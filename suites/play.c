@@ -214,10 +214,6 @@ static void remember(mv_run *run, const mv_engine_setup *setup, const mv_schedul
     run->last.is_set = true;
 }
 
-/* Floats before and behind the rows of a call: an engine that writes a little too far is for canary
- * to name, and not for the heap to end the run. */
-enum { MARGIN = 64 };
-
 mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
                    const mv_schedule *schedule, mv_play *play, mv_error *error)
 {
@@ -227,10 +223,10 @@ mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
     mv_code code = MV_OK;
     remember(run, setup, schedule, play);
     if (__builtin_mul_overflow(most, vocab_size, &n_logits))
-        n_logits = SIZE_MAX / sizeof(float) - 2 * MARGIN;
+        n_logits = SIZE_MAX / sizeof(float) - 2 * MV_ROW_MARGIN;
     call c = {.tokens = malloc(most * sizeof *c.tokens)};
-    float *block = malloc((n_logits + 2 * MARGIN) * sizeof *block);
-    c.logits = block != NULL ? block + MARGIN : NULL;
+    float *block = malloc((n_logits + 2 * MV_ROW_MARGIN) * sizeof *block);
+    c.logits = block != NULL ? block + MV_ROW_MARGIN : NULL;
     if (c.tokens == NULL || c.logits == NULL || schedule->failed)
         code = mv_fail(error, MV_ERR_MEMORY, "no memory for a call of %zu tokens", most);
     for (uint32_t i = 0; i < play->n_tracks && code == MV_OK; i++)

@@ -233,7 +233,12 @@ mv_code mv_run_suite(mv_run *run, const mv_suite *suite, mv_verify_results *resu
     run->has_beyond_window = run->has_failed = run->has_run = false;
     run->least_window = 0;
     run->n_localized = 0;
+    run->recall_code = MV_OK;
     mv_code code = suite->run(run, error);
+    if (code == MV_OK && run->recall_code != MV_OK) {
+        *error = run->recall_error;
+        code = run->recall_code;
+    }
     if (code == MV_OK)
         code = check_coverage(run, error);
     if (code == MV_OK)

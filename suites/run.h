@@ -17,6 +17,12 @@
 
 /* ---- what to run ---- */
 
+typedef enum mv_known {
+    MV_NOT_KNOWN,
+    MV_KNOWN,          /* take it from here */
+    MV_KNOWN_ELSEWHERE /* somebody has recorded it: neither run nor record it */
+} mv_known;
+
 typedef struct mv_run_options {
     const mv_model_view *model;
     const char *model_spec;   /* for the reproduce line */
@@ -38,13 +44,18 @@ typedef struct mv_run_options {
     size_t n_tokens;
     const char *text_option;  /* for the reproduce line, or NULL */
     const char *golden;       /* --golden FILE, NULL = the shipped ones */
+    const char *tokenizer;    /* the model's tokenizer.model, or NULL if it has none */
     const char *filter;       /* glob over "suite/case", or NULL */
     uint32_t shard, n_shards; /* this is part `shard` (from 0) of n_shards; 0 of 1 = all */
     bool strict;              /* little headroom fails */
     bool list_only;           /* name the cases, run none */
     bool localize;            /* name the first wrong layer and operation of failed cases */
     bool stop_at_failure;     /* a suite ends with its first case that fails */
-    void (*on_case)(void *cookie, const mv_case_result *result); /* after each; may be NULL */
+    void (*on_begin)(void *cookie, const mv_case_result *result); /* before each; may be NULL */
+    void (*on_case)(void *cookie, const mv_case_result *result);  /* after each; may be NULL */
+    /* Is the outcome of a case known from before? MV_KNOWN: it was written to *result, and is
+     * recorded in place of a new run. May be NULL: none is. */
+    mv_known (*recall)(void *cookie, mv_case_result *result);
     void *cookie;
 } mv_run_options;
 
@@ -179,6 +190,10 @@ typedef struct mv_engine_setup {
     const mv_option *options; /* of another backend than the one under test; borrowed */
     size_t n_options;
 } mv_engine_setup;
+
+/* Floats of room before and behind the rows that an engine is asked to write: one that writes a
+ * little too far is for canary to name, and not for the heap to end the run. */
+enum { MV_ROW_MARGIN = 64 };
 
 /* Opens an engine with the play's window, for its tracks. Yours: backend->close(). */
 MV_MUST_CHECK mv_code mv_play_open(mv_run *run, mv_play *play, const mv_schedule *schedule,

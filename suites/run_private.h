@@ -48,6 +48,8 @@ struct mv_run {
     mv_last_play last;
     size_t n_localized; /* cases of this suite */
     int64_t case_start_ns;
+    mv_code recall_code; /* a known case could not be recorded */
+    mv_error recall_error;
 };
 
 void mv_truth_free(mv_truth *truth);

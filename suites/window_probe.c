@@ -148,6 +148,8 @@ mv_code mv_window_probe(mv_run *run, int64_t window, uint32_t layer, int64_t n, 
         if (code == MV_OK)
             read_answers(answers, n, places[i], window, finding);
     }
+    if (code == MV_OK && (finding->window != window || finding->leak >= 0 || finding->gap >= 0))
+        code = mv_changed_model_is_ignored(run, &before, &finding->ignored, error);
     mv_play_free(&before);
     mv_changed_model_free(&changed);
     free(answers);

@@ -5,7 +5,9 @@
  * is zero, so that no other layer carries anything from one position to another. Then one token is
  * changed, and the rows of logits that answer are exactly the queries that see it: from its own
  * position to the last query whose window reaches back that far.
- * No tap is needed: it works on every engine that takes its weights from the lent view.
+ * No tap is needed: it works on every engine that takes its weights from the lent view. One that
+ * does not gives the logits of the unchanged weights, and is told from one with a wrong window by
+ * that.
  */
 #ifndef MV_SUITES_WINDOW_PROBE_H
 #define MV_SUITES_WINDOW_PROBE_H
@@ -16,6 +18,7 @@ typedef struct mv_window_finding {
     int64_t window;       /* keys seen, itself included; 0 = all that the probe could offer */
     int64_t leak;         /* a query that saw a later token, or -1 */
     int64_t gap;          /* a query inside the window that did not answer, or -1 */
+    bool ignored;         /* the engine computed with other weights: nothing was found */
     uint64_t n_positions; /* rows watched */
 } mv_window_finding;
 

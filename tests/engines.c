@@ -7,6 +7,7 @@
 enum { MAX_SEQUENCES = 16 };
 
 double engines_noise;
+const mv_model_view *engines_own_weights;
 int engines_n_opened, engines_n_open;
 bool engines_saw_option;
 int32_t engines_first_tokens[4];
@@ -94,7 +95,7 @@ static mv_code open_engine(mv_engine **engine, const mv_model_view *model,
     inner.n_options = 0;
     if (behaviour == IGNORES_RESET) /* room for what is never forgotten */
         inner.max_positions *= 8;
-    e->view = e->second_view = *model;
+    e->view = e->second_view = behaviour == IGNORES_WEIGHTS ? *engines_own_weights : *model;
     e->n_threads = options->n_threads;
     e->vocab_size = model->params.vocab_size;
     e->window = model->params.sliding_window;

@@ -126,7 +126,7 @@ START_TEST(reads_every_tensor_where_its_strides_say)
     write_good();
     mv_tensor_file *file = open_good(path);
     ck_assert_uint_eq(file->n_tensors, N_TENSORS);
-    ck_assert(!file->mapped);
+    ck_assert(!file->mapped); /* a transposed view is copied */
     for (size_t i = 1; i < file->n_tensors; i++)
         ck_assert_int_lt(strcmp(file->tensors[i - 1].name, file->tensors[i].name), 0);
 
@@ -161,8 +161,8 @@ START_TEST(keeps_shared_storages_shared_and_aligned)
     const mv_tensor *half = mv_tensor_file_find(file, "half");
     ck_assert_ptr_eq(part->data, (const float *)whole->data + 5);
     ck_assert_ptr_eq(mv_tensor_file_find(file, "half_flat")->data, half->data);
-    ck_assert_uint_eq((uintptr_t)whole->data % 64, 0);
-    ck_assert_uint_eq((uintptr_t)half->data % 64, 0);
+    ck_assert_uint_eq((uintptr_t)whole->data % sizeof(float), 0);
+    ck_assert_uint_eq((uintptr_t)half->data % sizeof(uint16_t), 0);
     mv_tensor_file_close(&file);
 }
 END_TEST

@@ -11,8 +11,9 @@
 void mv_bench_vs_defaults(mv_bench_defaults *defaults)
 {
     /* The ratios of 7B: 4 query heads to a key head, hidden_dim 3.5 times dim. */
-    (void)snprintf(defaults->model, sizeof defaults->model, "synthetic:7b,%s",
-                   "dim=512,n_layers=1,hidden_dim=1792,n_heads=4,n_kv_heads=1,vocab_size=4096");
+    (void)snprintf(
+        defaults->model, sizeof defaults->model, "synthetic:7b,%s",
+        "dim=256,n_layers=1,hidden_dim=896,n_heads=4,n_kv_heads=1,head_dim=64,vocab_size=2048");
     (void)snprintf(defaults->prompt, sizeof defaults->prompt, "16");
     (void)snprintf(defaults->generate, sizeof defaults->generate, "4");
 }

@@ -5,68 +5,18 @@
 #include <unistd.h>
 
 #include "harness/backend.h"
+#include "harness/baseline.h"
 #include "harness/bench.h"
+#include "harness/bench_doubts.h"
 #include "harness/log.h"
 #include "harness/model.h"
 #include "harness/probe.h"
-#include "tools/bench_plan.h"
-#include "tools/bench_vs.h"
-#include "tools/cli.h"
+#include "harness/synthetic.h"
+#include "tools/bench_follow.h"
+#include "tools/bench_options.h"
 #include "tools/version.h"
 
-static struct own_options {
-    mv_bench_lists lists;
-    const char *compute;
-    double min_time_s, max_time_s, precision_percent;
-    int warmup, no_check;
-    mv_bench_vs vs;
-    int strict;
-} own = {.compute = "f32",
-         .min_time_s = 0.5,
-         .max_time_s = 10,
-         .precision_percent = 1,
-         .warmup = 1,
-         .vs = {.gate_percent = NAN, .clock = "auto"}};
-
-static const struct poptOption own_rows[] = {
-    {"prompt", 'p', POPT_ARG_STRING, &own.lists.prompt, 0, "prompt lengths to prefill; 0 is none",
-     "LIST"},
-    {"generate", 'n', POPT_ARG_STRING, &own.lists.generate, 0,
-     "tokens to decode one by one; 0 is none", "LIST"},
-    {"depth", 'd', POPT_ARG_STRING, &own.lists.depth, 0, "tokens in the cache before (default: 0)",
-     "LIST"},
-    {"chunk", 'c', POPT_ARG_STRING, &own.lists.chunk, 0, "tokens of a call; 0 is the whole prompt",
-     "LIST"},
-    {"window", 'w', POPT_ARG_STRING, &own.lists.window, 0,
-     "windows; 0 is none (default: the model's)", "LIST"},
-    {"batch", 0, POPT_ARG_STRING, &own.lists.batch, 0, "sequences at once (default: 1)", "LIST"},
-    {"threads", 't', POPT_ARG_STRING, &own.lists.threads, 0,
-     "threads of the engine (default: all cores)", "LIST"},
-    {"compute", 0, POPT_ARG_STRING, &own.compute, 0, "arithmetic (default: f32)", "f64|f32|bf16"},
-    {"min-time", 0, POPT_ARG_DOUBLE, &own.min_time_s, 0, "sample for at least this (default: 0.5)",
-     "S"},
-    {"max-time", 0, POPT_ARG_DOUBLE, &own.max_time_s, 0, "and at most this, a row (default: 10)",
-     "S"},
-    {"precision", 0, POPT_ARG_DOUBLE, &own.precision_percent, 0,
-     "stop when the median is known to +- this (default: 1)", "PERCENT"},
-    {"warmup", 0, POPT_ARG_INT, &own.warmup, 0, "passes before the first sample, at least", "N"},
-    {"no-check", 0, POPT_ARG_NONE, &own.no_check, 0, "time what was not checked; exit code 1",
-     NULL},
-    {"vs", 0, POPT_ARG_STRING, &own.vs.candidate, 0,
-     "compare --backend with this build, interleaved", "NAME|PATH.so"},
-    {"gate", 0, POPT_ARG_DOUBLE, &own.vs.gate_percent, 0,
-     "how much slower is caught for certain (default: 4)", "PERCENT"},
-    {"clock", 0, POPT_ARG_STRING, &own.vs.clock, 0,
-     "auto is processor time for one thread, else the wall", "auto|cpu|wall"},
-    {"strict", 0, POPT_ARG_NONE, &own.strict, 0, "inconclusive fails", NULL},
-    POPT_TABLEEND};
-
-static const char help_end[] =
-    "[MODEL]\n\n"
-    "Times prefill and decode after checking the logits, against what the hardware allows.\n"
-    "  mistral-bench --prompt 512 --generate 32 --chunk 64..512*2 --backend reference,blas\n"
-    "  mistral-bench synthetic:probe --window 0,W --depth 0,4W --format json --output r.json\n"
-    "  mistral-bench --backend ./base.so --vs ./head.so --gate 5";
+#define own mv_bench_given
 
 /* ---- one backend over the plan ---- */
 
@@ -80,6 +30,8 @@ typedef struct session {
     mv_bench bench;
     mv_bench_results results;
     size_t n_items, n_done; /* over all backends */
+    size_t order[MV_BENCH_MAX_ITEMS];
+    mv_bench_results old; /* --baseline */
     int64_t start_ns;
 } session;
 
@@ -113,6 +65,32 @@ static void show_pass(void *cookie, mv_bench_phase phase, size_t n_passes, doubl
                     elapsed_s / done * ((double)s->n_items - done));
 }
 
+/* What is measured last is not always the slowest machine's: one order for each backend. */
+static void draw_order(session *s)
+{
+    const uint64_t chance = (uint64_t)mv_clock_wall_ns();
+    for (size_t i = 0; i < s->plan.n_items; i++)
+        s->order[i] = i;
+    for (size_t i = s->plan.n_items - 1; i > 0 && strcmp(own.order, "random") == 0; i--) {
+        const size_t j = mv_synthetic_bits(chance, 0x6f726465u, i) % (i + 1), kept = s->order[i];
+        s->order[i] = s->order[j];
+        s->order[j] = kept;
+    }
+}
+
+/* Some machines read their memory at one speed for a while, and then at another. */
+static void doubt_memory(session *s, size_t first_row)
+{
+    double now;
+    const mv_ceilings *c = s->bench.ceilings;
+    if (c == NULL || first_row == s->results.n_runs || c->n_reads == 0 ||
+        mv_probe_memory(&now, c, NULL) != MV_OK)
+        return;
+    for (size_t i = first_row; i < s->results.n_runs; i++)
+        if (s->results.runs[i].shape.threads == c->threads)
+            mv_doubt_memory_mode(&s->results.runs[i], c, now);
+}
+
 static mv_code run_backend(session *s, const char *name, mv_error *error)
 {
     char path[4096], build_id[96];
@@ -125,16 +103,28 @@ static mv_code run_backend(session *s, const char *name, mv_error *error)
     mv_bench_build_id(build_id, sizeof build_id, s->bench.subject.backend, path);
     s->bench.backend_name = name;
     s->bench.build_id = build_id;
-    for (size_t i = 0; i < s->plan.n_items && code == MV_OK; i++, s->n_done++) {
-        const mv_bench_item *item = &s->plan.items[i];
-        mv_bench_run run;
+    mv_bench_run *rows = calloc(s->plan.n_items, sizeof *rows); /* in the order of the plan */
+    if (rows == NULL)
+        return mv_fail(error, MV_ERR_MEMORY, "no memory for %zu rows", s->plan.n_items);
+    draw_order(s);
+    size_t n_measured = 0;
+    for (; n_measured < s->plan.n_items && code == MV_OK; n_measured++, s->n_done++) {
+        const size_t place = s->order[n_measured];
+        const mv_bench_item *item = &s->plan.items[place];
         code = get_ceilings(s, item->shape.threads, &s->bench.ceilings, error);
         show_pass(s, item->phase, 0, 0.01);
         if (code == MV_OK)
-            code = mv_bench_measure(&s->bench, item->phase, &item->shape, &run, error);
-        if (code == MV_OK)
-            code = mv_bench_results_add(&s->results, &run, error);
+            code = mv_bench_measure(&s->bench, item->phase, &item->shape, &rows[place], error);
     }
+    const size_t first = s->results.n_runs;
+    for (size_t i = 0; i < s->plan.n_items; i++) {
+        if (code == MV_OK)
+            code = mv_bench_results_add(&s->results, &rows[i], error);
+        else /* those that were measured; the others hold nothing */
+            free(rows[i].samples_ns), free(rows[i].chunk_ns);
+    }
+    free(rows);
+    doubt_memory(s, first);
     mv_log_progress("%s", "");
     return code;
 }
@@ -194,28 +184,24 @@ static mv_code open_model(session *s, mv_model **model, bool slow, mv_error *err
     return MV_OK;
 }
 
-static mv_code check_own(mv_error *error)
-{
-    if (!(own.min_time_s >= 0) || !(own.max_time_s > 0) || !(own.max_time_s >= own.min_time_s))
-        return mv_fail(error, MV_ERR_ARGUMENT,
-                       "--min-time %g, --max-time %g: expected 0 <= min <= max", own.min_time_s,
-                       own.max_time_s);
-    if (!(own.precision_percent > 0) || own.warmup < 0 || own.warmup > 20)
-        return mv_fail(error, MV_ERR_ARGUMENT,
-                       "--precision %g, --warmup %d: expected above 0, and 0 to 20",
-                       own.precision_percent, own.warmup);
-    return mv_bench_vs_check(&own.vs, error);
-}
-
 static mv_exit exit_of(const mv_bench_results *results)
 {
     for (size_t i = 0; i < results->n_runs; i++)
         if (!results->runs[i].checked)
             return MV_EXIT_FAILED;
+    for (size_t i = 0; i < results->n_runs && own.strict != 0; i++)
+        if (mv_bench_run_has_warning(&results->runs[i], "unexplained_work"))
+            return MV_EXIT_FAILED;
     for (size_t i = 0; i < results->n_comparisons; i++)
         if (mv_bench_vs_fails(&own.vs, &results->comparisons[i]))
             return MV_EXIT_FAILED;
-    return results->n_runs + results->n_comparisons > 0 ? MV_EXIT_OK : MV_EXIT_VACUOUS;
+    size_t n_measured = 0;
+    for (size_t i = 0; i < results->n_claims; i++) {
+        if (results->claims[i].was_measured && !results->claims[i].holds)
+            return MV_EXIT_FAILED;
+        n_measured += results->claims[i].was_measured ? 1 : 0;
+    }
+    return results->n_runs + results->n_comparisons + n_measured > 0 ? MV_EXIT_OK : MV_EXIT_VACUOUS;
 }
 
 static mv_code bench_all(session *s, mv_model **model, mv_error *error)
@@ -239,15 +225,29 @@ static mv_code bench_all(session *s, mv_model **model, mv_error *error)
         fallback[0] = own.vs.candidate != NULL ? "reference" : default_backend();
         mv_log(MV_LOG_WARN, "no backend given: %s", fallback[0]);
     }
-    code = open_model(s, model, is_slow(names, n), error);
+    if (own.claims != 0)
+        return n == 1 ? mv_bench_run_claims(cli, names[0], s->bench.subject.compute, &s->results,
+                                            error)
+                      : mv_fail(error, MV_ERR_ARGUMENT,
+                                "--claims measures one --backend, found %zu", n);
+    if (own.record != NULL)
+        code = mv_bench_record(own.record, NULL, names[0], own.vs.candidate, error);
+    if (code == MV_OK)
+        code = open_model(s, model, is_slow(names, n), error);
     if (code == MV_OK)
         code = mv_bench_plan_make(&s->plan, &own.lists, &s->results.params, error);
     s->n_items = s->plan.n_items * n;
     own.vs.base = names[0];
     if (code == MV_OK && own.vs.candidate != NULL)
         return mv_bench_vs_run(&own.vs, &s->bench, &s->plan, &s->results, error);
+    if (code == MV_OK && own.baseline != NULL)
+        code = mv_bench_baseline_open(&s->old, own.baseline, &s->results, &s->bench, &s->plan,
+                                      names, n, error);
     for (size_t i = 0; i < n && code == MV_OK; i++)
         code = run_backend(s, names[i], error);
+    if (code == MV_OK && own.baseline != NULL)
+        code = mv_baseline_compare(&s->results, &s->old, own.baseline,
+                                   isnan(own.vs.gate_percent) ? 10 : own.vs.gate_percent, error);
     if (code == MV_OK && (cli->n_outputs > 0 || cli->format != NULL))
         code = mv_model_hash(*model, s->results.weights_sha256, error);
     return code;
@@ -259,7 +259,7 @@ int main(int argc, const char **argv)
     mv_cli cli;
     mv_error error = {0};
     mv_model *model = NULL;
-    mv_cli_read(&cli, argc, argv, "mistral-bench", own_rows, help_end);
+    mv_cli_read(&cli, argc, argv, "mistral-bench", mv_bench_rows, mv_bench_help);
     s.cli = &cli;
     s.start_ns = mv_clock_wall_ns();
     s.bench = (mv_bench){
@@ -273,21 +273,26 @@ int main(int argc, const char **argv)
         .cookie = &s,
     };
     mv_bench_results_init(&s.results);
+    mv_bench_results_init(&s.old);
     mv_environment_collect(&s.results.environment);
+    mv_environment_set(&s.results.environment, "order", own.order);
     (void)snprintf(s.results.tool_version, sizeof s.results.tool_version, "%s", MV_VERSION);
     (void)snprintf(s.results.tool_commit, sizeof s.results.tool_commit, "%s", MV_COMMIT);
 
     mv_code code = mv_cli_check_bench_outputs(&cli, &error);
     if (code == MV_OK)
-        code = check_own(&error);
+        code = mv_bench_options_check(&cli, &error);
     if (code == MV_OK)
         code = bench_all(&s, &model, &error);
     s.results.elapsed_ns = mv_clock_wall_ns() - s.start_ns;
     if (code == MV_OK)
         code = mv_cli_write_bench(&cli, &s.results, &error);
+    if (code == MV_OK && own.record != NULL)
+        code = mv_bench_record(own.record, &s.results, own.vs.base, own.vs.candidate, &error);
     mv_exit exit_code = code != MV_OK ? mv_cli_fail(&error) : exit_of(&s.results);
     mv_bench_free(&s.bench);
     mv_bench_results_free(&s.results);
+    mv_bench_results_free(&s.old);
     mv_model_close(&model);
     return (int)exit_code;
 }

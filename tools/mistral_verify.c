@@ -17,14 +17,17 @@
 #include "tools/cli.h"
 #include "tools/text_tokens.h"
 #include "tools/verify_list.h"
+#include "tools/verify_run.h"
 #include "tools/version.h"
 
 enum { NOT_GIVEN = INT_MIN };
 
 static struct own_options {
     const char *suites, *chunks, *windows, *text, *compute, *filter, *shard, *golden;
-    int length, strict, self_test, localize, n_jobs;
-} own = {.compute = "f32", .length = NOT_GIVEN};
+    const char *resume;
+    int length, strict, self_test, localize, n_jobs, isolate;
+    double timeout_s;
+} own = {.compute = "f32", .length = NOT_GIVEN, .timeout_s = 600};
 
 static const struct poptOption own_rows[] = {
     {"suite", 's', POPT_ARG_STRING, &own.suites, 0, "suites to run (default: all)",
@@ -42,8 +45,14 @@ static const struct poptOption own_rows[] = {
     {"shard", 0, POPT_ARG_STRING, &own.shard, 0, "only part I of N of the cases", "I/N"},
     {"self-test", 0, POPT_ARG_NONE, &own.self_test, 0, "plant bugs: does each suite see its own?",
      NULL},
-    {"jobs", 'j', POPT_ARG_INT, &own.n_jobs, 0, "processes of a self-test (default: all cores)",
-     "N"},
+    {"isolate", 0, POPT_ARG_NONE, &own.isolate, 0,
+     "cases in processes of their own: a crash is a verdict", NULL},
+    {"timeout", 0, POPT_ARG_DOUBLE, &own.timeout_s, 0,
+     "longest time for one case with --isolate (default: 600; 0: none)", "SECONDS"},
+    {"jobs", 'j', POPT_ARG_INT, &own.n_jobs, 0,
+     "processes side by side, isolated (default: 1; of a self-test: all cores)", "N"},
+    {"resume", 0, POPT_ARG_STRING, &own.resume, 0,
+     "keep finished cases in FILE (JSON), and skip those that it has", "FILE"},
     {"localize", 0, POPT_ARG_NONE, &own.localize, 0, "name the first wrong layer and operation",
      NULL},
     {"strict", 0, POPT_ARG_NONE, &own.strict, 0, "little headroom fails", NULL},
@@ -112,76 +121,7 @@ static mv_code read_shard(mv_run_options *options, mv_error *error)
     return MV_OK;
 }
 
-/* ---- progress ---- */
-
-typedef struct progress {
-    size_t n_total, n_done;
-    double elapsed_s;
-    bool shown;
-} progress;
-
-static void count_case(void *cookie, const mv_case_result *result)
-{
-    (void)result;
-    ((progress *)cookie)->n_total++;
-}
-
-static void print_case(void *cookie, const mv_case_result *result)
-{
-    (void)cookie;
-    printf("%s/%s\n", result->suite, result->name);
-}
-
-static void show_progress(void *cookie, const mv_case_result *result)
-{
-    progress *p = cookie;
-    p->n_done++;
-    p->elapsed_s += (double)result->elapsed_ns * 1e-9;
-    if (!p->shown)
-        return;
-    const size_t n_left = p->n_total > p->n_done ? p->n_total - p->n_done : 0; /* coverage: more */
-    double left = p->elapsed_s / (double)p->n_done * (double)n_left;
-    mv_log_progress("%zu/%zu %s/%s  about %.0f s left", p->n_done, p->n_total, result->suite,
-                    result->name, left);
-}
-
 /* ---- running ---- */
-
-static mv_code run_suites(const mv_run_options *options, const choice *chosen,
-                          mv_verify_results *results, mv_error *error)
-{
-    mv_run *run = NULL;
-    mv_code code = mv_run_open(&run, options, error);
-    for (size_t i = 0; code == MV_OK && i < chosen->n_suites; i++)
-        code = mv_run_suite(run, chosen->suites[i], results, error);
-    mv_run_close(&run);
-    return code;
-}
-
-/* First only counts the cases, for the time that is left; then runs them. */
-static mv_code run_backend(const mv_cli *cli, mv_run_options *options, const char *name,
-                           const choice *chosen, mv_verify_results *results, mv_error *error)
-{
-    progress p = {.shown = cli->quiet == 0 && isatty(STDERR_FILENO)};
-    options->backend_name = name;
-    mv_code code = mv_backend_load(&options->backend, name, NULL, 0, error);
-    if (code != MV_OK)
-        return code;
-    if (!mv_backend_has_compute(options->backend, options->compute))
-        return mv_fail(error, MV_ERR_UNAVAILABLE, "backend %s has no compute type %s", name,
-                       mv_compute_name(options->compute));
-    options->list_only = true;
-    options->on_case = cli->list != 0 ? print_case : count_case;
-    options->cookie = &p;
-    code = run_suites(options, chosen, results, error);
-    if (code != MV_OK || cli->list != 0)
-        return code;
-    options->list_only = false;
-    options->on_case = show_progress;
-    code = run_suites(options, chosen, results, error);
-    mv_log_progress("%s", "");
-    return code;
-}
 
 static void show_mutant(void *cookie, size_t n_done, size_t n_total, const char *name)
 {
@@ -213,28 +153,19 @@ static mv_code describe_model(const mv_model *model, mv_verify_results *results,
     return mv_model_hash(model, results->weights_sha256, error);
 }
 
-/* One of several backends cannot run here: what the others showed still counts. */
-static mv_code add_skip(const mv_run_options *options, const char *reason,
-                        mv_verify_results *results, mv_error *error)
-{
-    mv_case_result result;
-    mv_case_result_clear(&result);
-    (void)snprintf(result.suite, sizeof result.suite, "backend");
-    (void)snprintf(result.name, sizeof result.name, "can run here");
-    (void)snprintf(result.backend, sizeof result.backend, "%s", options->backend_name);
-    (void)snprintf(result.reason, sizeof result.reason, "%.380s", reason);
-    result.compute = options->compute;
-    result.seed = options->seed;
-    result.verdict = MV_VERDICT_SKIP;
-    return mv_verify_results_add(results, &result, error);
-}
-
 static mv_code verify(const mv_cli *cli, mv_model *model, mv_run_options *options,
                       const choice *chosen, mv_verify_results *results, mv_error *error)
 {
-    static const char *const reference[] = {"reference"};
-    const char *const *names = cli->n_backends > 0 ? cli->backends : reference;
-    const size_t n = cli->n_backends > 0 ? cli->n_backends : 1;
+    const mv_verify_plan plan = {.cli = cli,
+                                 .options = options,
+                                 .suites = chosen->suites,
+                                 .n_suites = chosen->n_suites,
+                                 .isolate = own.isolate != 0 || own.n_jobs > 1,
+                                 .n_jobs = own.n_jobs > 1 ? (uint32_t)own.n_jobs : 1,
+                                 .timeout_s = own.timeout_s,
+                                 .resume = own.resume};
+    if (cli->n_threads == 0 && plan.n_jobs > 1 && own.self_test == 0)
+        options->n_threads = 1 + (uint32_t)(mv_machine_n_cores() - 1) / plan.n_jobs;
     mv_code code = mv_backend_load(&options->reference, "reference", NULL, 0, error);
     mv_error no_mutants;
     if (code == MV_OK && mv_backend_load(&options->mutant, "mutant", NULL, 0, &no_mutants) != MV_OK)
@@ -242,19 +173,30 @@ static mv_code verify(const mv_cli *cli, mv_model *model, mv_run_options *option
     mv_environment_collect(&results->environment);
     (void)snprintf(results->tool_version, sizeof results->tool_version, "%s", MV_VERSION);
     (void)snprintf(results->tool_commit, sizeof results->tool_commit, "%s", MV_COMMIT);
-    const bool writes_file = cli->n_outputs > 0 || cli->format != NULL;
+    const bool writes_file = cli->n_outputs > 0 || cli->format != NULL || own.resume != NULL;
     if (code == MV_OK && writes_file && cli->list == 0)
         code = describe_model(model, results, error);
     (void)snprintf(results->model_spec, sizeof results->model_spec, "%s", mv_model_get_spec(model));
     results->params = mv_model_get_view(model)->params;
     if (code == MV_OK && own.self_test != 0)
         return self_test(options, chosen, results, error);
-    for (size_t i = 0; code == MV_OK && i < n; i++) {
-        code = run_backend(cli, options, names[i], chosen, results, error);
-        if (code == MV_ERR_UNAVAILABLE && n > 1 && cli->list == 0)
-            code = add_skip(options, error->message, results, error);
-    }
-    return code;
+    return code == MV_OK ? mv_verify_run(&plan, results, error) : code;
+}
+
+/* Options that make no sense, alone or together. */
+static mv_code check_options(mv_error *error)
+{
+    if (own.length < 1 && own.length != NOT_GIVEN)
+        return mv_fail(error, MV_ERR_ARGUMENT, "--length: expected at least 1, found %d",
+                       own.length);
+    if (own.n_jobs < 0 || own.n_jobs > 64)
+        return mv_fail(error, MV_ERR_ARGUMENT, "--jobs: expected 1 to 64, found %d", own.n_jobs);
+    if (!(own.timeout_s >= 0))
+        return mv_fail(error, MV_ERR_ARGUMENT, "--timeout: expected seconds, 0 or more, found %g",
+                       own.timeout_s);
+    if (own.self_test != 0 && own.resume != NULL)
+        return mv_fail(error, MV_ERR_ARGUMENT, "--resume: a self-test cannot be resumed");
+    return MV_OK;
 }
 
 static mv_exit exit_of(const mv_verify_results *results)
@@ -311,15 +253,15 @@ int main(int argc, const char **argv)
         code = mv_compute_parse(&options.compute, own.compute, &error);
     if (code == MV_OK)
         code = read_shard(&options, &error);
-    if (code == MV_OK && own.length < 1 && own.length != NOT_GIVEN)
-        code =
-            mv_fail(&error, MV_ERR_ARGUMENT, "--length: expected at least 1, found %d", own.length);
+    if (code == MV_OK)
+        code = check_options(&error);
     if (code == MV_OK)
         code = mv_model_open(&model, spec, &error);
     if (code == MV_OK) {
         options.model = mv_model_get_view(model);
         options.text_option = own.text;
         options.golden = own.golden;
+        options.tokenizer = mv_model_get_tokenizer(model);
         code = mv_text_tokens(model, own.text, &tokens, &options.n_tokens, &error);
         options.tokens = tokens;
     }

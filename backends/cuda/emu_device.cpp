@@ -1,0 +1,313 @@
+/* emu_device.cpp - device.h over this machine's memory. What is queued is done at once; a graph is a
+ * list of what to do. An allocation ends at a page that may not be touched, up to the 255 bytes of
+ * its alignment, which mv_device_wait() checks; it is full of NaN when it is taken. */
+#include "backends/cuda/device.h"
+
+#include <functional>
+#include <map>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <vector>
+
+#include "backends/cuda/gpu.cuh"
+
+const char mv_device_backend[] = "cuda-emu";
+const char mv_device_summary[] = "the cuda backend's kernels and host code, emulated on the CPU";
+
+struct mv_graph {
+    std::vector<std::function<void()>> work;
+};
+
+struct mv_device {
+    mv_device_facts facts;
+    mv_graph *recording;            /* NULL: what is queued is done */
+    std::map<void *, size_t> taken; /* bytes asked for */
+    char fault[256];                /* "" or the first that mv_emu_fault() told */
+};
+
+struct mv_lane {
+    void *room;
+};
+
+static void queue(mv_device *d, std::function<void()> work)
+{
+    if (d->recording != NULL)
+        d->recording->work.push_back(std::move(work));
+    else
+        work();
+}
+
+void mv_emu_submit(mv_device *d, const char *name, const mv_shape &shape,
+                   std::function<void()> thread)
+{
+    queue(d, [d, name, shape, thread] {
+        mv_emu_run(name, shape, thread);
+        const char *fault = mv_emu_fault();
+        if (fault != NULL && d->fault[0] == '\0')
+            (void)snprintf(d->fault, sizeof d->fault, "%s", fault);
+    });
+}
+
+mv_code mv_device_probe(mv_error *error)
+{
+    (void)error;
+    return MV_OK;
+}
+
+/* Small numbers: two processors, and two warps in a block, so that both are more than one. */
+mv_code mv_device_open(mv_device **device, uint32_t ordinal, bool pdl, mv_error *error)
+{
+    (void)pdl;
+    if (ordinal != 0)
+        return mv_fail(error, MV_ERR_ARGUMENT, "%s: device=%u: expected 0, the only one",
+                       mv_device_backend, ordinal);
+    mv_device *d = new mv_device();
+    (void)snprintf(d->facts.name, sizeof d->facts.name, "emulated, 2 processors");
+    (void)snprintf(d->facts.library, sizeof d->facts.library, "loops");
+    d->facts.n_blocks = 2;
+    d->facts.threads = 64;
+    d->facts.copy_lanes = 1;
+    d->facts.total_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    *device = d;
+    return MV_OK;
+}
+
+const mv_device_facts *mv_device_get_facts(const mv_device *d)
+{
+    return &d->facts;
+}
+
+uint64_t mv_device_free_bytes(const mv_device *d)
+{
+    (void)d;
+    return (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- memory ---- */
+
+static const size_t ALIGNMENT = 256;
+static const unsigned char SLACK = 0xa5;
+
+static size_t rounded_up(size_t n, size_t step)
+{
+    return (n + step - 1) / step * step;
+}
+
+/* Address and length of the mapping that holds an allocation, with its guard page. */
+static char *mapping_of(void *memory, size_t bytes, size_t *length)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), used = rounded_up(bytes, ALIGNMENT);
+    *length = rounded_up(used, page) + page;
+    return (char *)memory + used + page - *length;
+}
+
+mv_code mv_device_take(mv_device *d, void **memory, size_t bytes, const char *what, mv_error *error)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), used = rounded_up(bytes, ALIGNMENT);
+    size_t length = 0;
+    (void)mapping_of(NULL, bytes, &length);
+    char *base = used < bytes || length < used
+                     ? (char *)MAP_FAILED
+                     : (char *)mmap(NULL, length, PROT_READ | PROT_WRITE,
+                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == (char *)MAP_FAILED || mprotect(base + length - page, page, PROT_NONE) != 0)
+        return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for %s, %zu bytes", mv_device_backend,
+                       what, bytes);
+    char *at = base + length - page - used;
+    memset(at, 0xff, bytes);
+    memset(at + bytes, SLACK, used - bytes);
+    d->taken[at] = bytes;
+    *memory = at;
+    return MV_OK;
+}
+
+void mv_device_give(mv_device *d, void *memory)
+{
+    const auto found = d->taken.find(memory);
+    size_t length = 0;
+    if (found == d->taken.end())
+        return;
+    char *base = mapping_of(memory, found->second, &length);
+    (void)munmap(base, length);
+    d->taken.erase(found);
+}
+
+mv_code mv_device_take_host(mv_device *d, void **memory, size_t bytes, const char *what,
+                            mv_error *error)
+{
+    (void)d;
+    *memory = calloc(bytes > 0 ? bytes : 1, 1);
+    if (*memory == NULL)
+        return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for %s, %zu bytes", mv_device_backend,
+                       what, bytes);
+    return MV_OK;
+}
+
+void mv_device_give_host(mv_device *d, void *memory)
+{
+    (void)d;
+    free(memory);
+}
+
+void mv_device_close(mv_device *d)
+{
+    if (d == NULL)
+        return;
+    while (!d->taken.empty())
+        mv_device_give(d, d->taken.begin()->first);
+    delete d;
+}
+
+/* ---- the queue ---- */
+
+void mv_device_upload(mv_device *d, void *to, const void *from, size_t bytes)
+{
+    queue(d, [=] { memcpy(to, from, bytes); });
+}
+
+void mv_device_download(mv_device *d, void *to, const void *from, size_t bytes)
+{
+    queue(d, [=] { memcpy(to, from, bytes); });
+}
+
+void mv_device_fill(mv_device *d, void *to, int byte, size_t bytes)
+{
+    queue(d, [=] { memset(to, byte, bytes); });
+}
+
+/* Whether a kernel has written beyond an array, less far than its guard page. */
+static bool slack_is_whole(const mv_device *d)
+{
+    for (const auto &one : d->taken)
+        for (size_t i = one.second; i < rounded_up(one.second, ALIGNMENT); i++)
+            if (((const unsigned char *)one.first)[i] != SLACK)
+                return false;
+    return true;
+}
+
+mv_code mv_device_wait(mv_device *d, mv_error *error)
+{
+    if (d->fault[0] == '\0' && !slack_is_whole(d))
+        (void)snprintf(d->fault, sizeof d->fault, "a write beyond the end of an array");
+    if (d->fault[0] == '\0')
+        return MV_OK;
+    const mv_code code = mv_fail(error, MV_ERR_BACKEND, "%s: %s", mv_device_backend, d->fault);
+    d->fault[0] = '\0';
+    return code;
+}
+
+mv_code mv_device_graph_begin(mv_device *d, mv_error *error)
+{
+    (void)error;
+    d->recording = new mv_graph();
+    return MV_OK;
+}
+
+mv_code mv_device_graph_end(mv_device *d, mv_graph **graph, mv_error *error)
+{
+    (void)error;
+    *graph = d->recording;
+    d->recording = NULL;
+    return MV_OK;
+}
+
+void mv_device_graph_run(mv_device *d, mv_graph *graph)
+{
+    (void)d;
+    for (const std::function<void()> &one : graph->work)
+        one();
+}
+
+void mv_device_graph_free(mv_graph *graph)
+{
+    delete graph;
+}
+
+/* ---- products ---- */
+
+/* Eight partial sums, as vectors want them. */
+static float dot(const float *a, const float *b, size_t n)
+{
+    float sums[8] = {};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (size_t j = 0; j < 8; j++)
+            sums[j] += a[i + j] * b[i + j];
+    for (; i < n; i++)
+        sums[0] += a[i] * b[i];
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+static void widen(std::vector<float> &to, const void *from, mv_dtype dtype, size_t n)
+{
+    to.resize(n);
+    for (size_t i = 0; i < n; i++)
+        to[i] = dtype == MV_DTYPE_F32 ? ((const float *)from)[i]
+                                      : mv_to_float(((const mv_bf16 *)from)[i]);
+}
+
+static void multiply(const mv_gemm &g)
+{
+    const size_t size = g.dtype == MV_DTYPE_F32 ? 4 : 2;
+    std::vector<float> x, w;
+    for (size_t o = 0; o < g.n_out; o++) {
+        widen(w, (const char *)g.w + o * g.ldw * size, g.dtype, g.n_in);
+        for (size_t t = 0; t < g.n_rows; t++) {
+            if (g.dtype == MV_DTYPE_BF16)
+                widen(x, (const char *)g.x + t * g.ldx * size, g.dtype, g.n_in);
+            const float *row = g.dtype == MV_DTYPE_BF16 ? x.data() : (const float *)g.x + t * g.ldx;
+            const float sum = dot(row, w.data(), g.n_in);
+            if (g.y_f32 || g.dtype == MV_DTYPE_F32) {
+                float *y = (float *)g.y + t * g.ldy + o;
+                *y = g.add ? *y + sum : sum;
+            } else {
+                mv_bf16 *y = (mv_bf16 *)g.y + t * g.ldy + o;
+                mv_assign(*y, g.add ? mv_to_float(*y) + sum : sum);
+            }
+        }
+    }
+}
+
+void mv_device_gemm(mv_device *d, const mv_gemm *gemm)
+{
+    const mv_gemm g = *gemm;
+    queue(d, [g] { multiply(g); });
+}
+
+/* ---- lanes ---- */
+
+mv_code mv_lane_open(mv_lane **lane, mv_device *d, size_t bytes, mv_error *error)
+{
+    (void)d;
+    mv_lane *l = new mv_lane();
+    l->room = malloc(bytes);
+    if (l->room == NULL) {
+        delete l;
+        return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for a room of %zu bytes",
+                       mv_device_backend, bytes);
+    }
+    *lane = l;
+    return MV_OK;
+}
+
+void *mv_lane_room(mv_lane *lane)
+{
+    return lane->room;
+}
+
+void mv_lane_send(mv_lane *lane, void *to, size_t bytes)
+{
+    memcpy(to, lane->room, bytes);
+}
+
+mv_code mv_lane_close(mv_lane *lane, mv_error *error)
+{
+    (void)error;
+    if (lane != NULL) {
+        free(lane->room);
+        delete lane;
+    }
+    return MV_OK;
+}

@@ -1,0 +1,93 @@
+#include "harness/out_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/crc32.h"
+#include "harness/page_in.h"
+
+enum { PIECE = 512 << 10, MOST = 8 << 20 };
+
+mv_code mv_out_file_create(mv_out_file *file, const char *path, mv_error *error)
+{
+    *file = (mv_out_file){.fd = -1, .path = path, .piece = malloc(PIECE)};
+    if (file->piece == NULL)
+        return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for a piece of %d bytes", path, PIECE);
+    file->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file->fd >= 0)
+        return MV_OK;
+    free(file->piece);
+    file->piece = NULL;
+    return mv_fail(error, MV_ERR_IO, "%s: cannot be created: %s", path, strerror(errno));
+}
+
+/* write() may take less than it was given, and says "disk full" only when it can take nothing. */
+mv_code mv_out_file_write(mv_out_file *file, const void *bytes, uint64_t size, mv_error *error)
+{
+    for (const char *at = bytes; size > 0;) {
+        const ssize_t n = pwrite(file->fd, at, size < MOST ? (size_t)size : MOST, (off_t)file->at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return mv_fail(error, MV_ERR_IO, "%s: cannot be written: %s", file->path,
+                           n < 0 ? strerror(errno) : "the system took no more");
+        at += n;
+        size -= (uint64_t)n;
+        file->at += (uint64_t)n;
+    }
+    return MV_OK;
+}
+
+mv_code mv_out_file_write_tensor(mv_out_file *file, const mv_out_tensor *tensor, uint32_t *crc,
+                                 const mv_write_watch *watch, mv_error *error)
+{
+    const uint64_t size = tensor->from->size_bytes;
+    mv_code code = MV_OK;
+    for (uint64_t at = 0; at < size && code == MV_OK;) {
+        const size_t n = size - at < PIECE ? (size_t)(size - at) : PIECE;
+        const char *bytes = (const char *)tensor->from->data + at;
+        if (at % MV_PAGE_IN == 0)
+            mv_page_in(bytes, size - at < MV_PAGE_IN ? (size_t)(size - at) : MV_PAGE_IN);
+        if (tensor->n_halved_heads > 0) {
+            mv_out_tensor_read(tensor, at, file->piece, n);
+            bytes = file->piece;
+        }
+        if (crc != NULL)
+            *crc = mv_crc32(*crc, bytes, n);
+        code = mv_out_file_write(file, bytes, n, error);
+        if (code == MV_OK)
+            code = mv_write_watch_tell(watch, n, file->path, error);
+        at += n;
+    }
+    return code;
+}
+
+/* 0, or what close() said. */
+static int release(mv_out_file *file)
+{
+    const int fd = file->fd;
+    free(file->piece);
+    file->piece = NULL;
+    file->fd = -1;
+    return fd >= 0 && close(fd) != 0 ? errno : 0;
+}
+
+mv_code mv_out_file_close(mv_out_file *file, mv_error *error)
+{
+    const int reason = release(file);
+    if (reason == 0)
+        return MV_OK;
+    (void)unlink(file->path);
+    return mv_fail(error, MV_ERR_IO, "%s: cannot be written: %s", file->path, strerror(reason));
+}
+
+void mv_out_file_discard(mv_out_file *file)
+{
+    if (file->fd < 0)
+        return;
+    (void)release(file);
+    (void)unlink(file->path);
+}

@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""isolate.py - engines that crash, hang or leave, and runs that are killed: what mistral-verify makes
+of them with --isolate, --jobs and --resume. Prints TAP.
+
+usage: isolate.py BUILD_ROOT
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD = os.path.abspath(sys.argv[1])
+VERIFY = os.path.join(BUILD, "tools", "mistral-verify")
+FRAGILE = os.path.join(BUILD, "tests", "plugins", "fragile.so")
+CHUNKING = ["--suite", "chunking", "--window", "8", "--format", "json"]
+LIMIT_S = 120
+
+
+class Wrong(Exception):
+    """What a test found."""
+
+
+def expect(holds, text):
+    if not holds:
+        raise Wrong(text)
+
+
+def run(*arguments, code):
+    done = subprocess.run([VERIFY, *arguments], capture_output=True, text=True, check=False,
+                          timeout=LIMIT_S, stdin=subprocess.DEVNULL)
+    expect(done.returncode == code, f"{arguments}: exit code {done.returncode}, expected {code}: "
+                                    f"{done.stderr[-600:]} {done.stdout[-300:]}")
+    return done
+
+
+def fragile(fault, *arguments, code):
+    done = run(*CHUNKING, "--backend", FRAGILE, "--backend-option", fault, *arguments, code=code)
+    return json.loads(done.stdout)
+
+
+def by_verdict(results, verdict):
+    return [c for c in results["cases"] if c["verdict"] == verdict]
+
+
+def an_engine_that_does_nothing_wrong_is_judged_as_without_isolation():
+    plain = json.loads(run(*CHUNKING, code=0).stdout)
+    for more in (["--isolate"], ["--jobs", "2"], ["--jobs", "5"]):
+        other = json.loads(run(*CHUNKING, *more, code=0).stdout)
+        for key in ("suite", "case", "metrics", "verdict", "reproduce"):
+            expect([c[key] for c in plain["cases"]] == [c[key] for c in other["cases"]],
+                   f"{more}: another {key}")
+
+
+def a_crash_is_the_verdict_of_its_case_alone():
+    for jobs in ("1", "3"):
+        results = fragile("crash=17", "--isolate", "--jobs", jobs, code=4)
+        errors = by_verdict(results, "error")
+        expect([c["chunk"] for c in errors] == [17], f"errors: {errors}")
+        expect("died of signal" in errors[0]["reason"], errors[0]["reason"])
+        expect(len(by_verdict(results, "pass")) == len(results["cases"]) - 1 > 8, "others failed")
+        expect(results["verdict"] == "error", results["verdict"])
+
+
+def every_crash_is_counted():
+    results = fragile("crash=1", "--isolate", code=4)  # the last call of several chunk sizes, too
+    expect(len(by_verdict(results, "error")) > 1, "one error only")
+    expect(len(by_verdict(results, "pass")) > 3, "nothing passed")
+
+
+def an_engine_that_leaves_is_caught():
+    results = fragile("exit=17", "--isolate", code=4)
+    expect("exit code 3" in by_verdict(results, "error")[0]["reason"], str(results["cases"]))
+
+
+def a_hang_ends_with_the_time_limit():
+    results = fragile("hang=17", "--isolate", "--timeout", "1", code=4)
+    errors = by_verdict(results, "error")
+    expect(len(errors) == 1 and "longer than 1 s" in errors[0]["reason"], f"errors: {errors}")
+    expect(len(by_verdict(results, "pass")) == len(results["cases"]) - 1, "others failed")
+
+
+def a_crash_in_open_costs_all_cases_and_not_the_report():
+    results = fragile("open=1", "--isolate", code=4)
+    expect(len(by_verdict(results, "error")) == len(results["cases"]) > 8, "some passed")
+
+
+def a_backend_that_is_not_there_is_said_as_without_isolation():
+    for more in ([], ["--isolate"]):
+        done = run(*CHUNKING, *more, "--backend", "./nowhere.so", code=2)
+        expect("nowhere.so" in done.stderr, done.stderr)
+        expect(done.stdout == "", done.stdout)
+
+
+def a_killed_run_goes_on_where_it_was():
+    command = [VERIFY, "--suite", "chunking,window,ring", "--format", "json", "--backend", "reference"]
+    whole = json.loads(subprocess.run(command, capture_output=True, check=True,
+                                      timeout=LIMIT_S).stdout)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = os.path.join(folder, "kept.json")
+        process = subprocess.Popen([*command, "--resume", kept], stdout=subprocess.DEVNULL)
+        end = time.monotonic() + LIMIT_S
+        while time.monotonic() < end:
+            try:
+                with open(kept, encoding="utf-8") as file:
+                    n = len(json.load(file)["cases"])  # whole at every moment
+            except FileNotFoundError:
+                n = 0
+            if n >= 5 or process.poll() is not None:
+                break
+        process.send_signal(signal.SIGKILL)
+        process.wait(LIMIT_S)
+        with open(kept, encoding="utf-8") as file:
+            before = {c["case"]: c for c in json.load(file)["cases"]}
+        expect(len(before) >= 5, "nothing was kept")
+        for more in ([], ["--isolate"]):
+            again = json.loads(subprocess.run([*command, "--resume", kept, *more],
+                                              capture_output=True, check=True,
+                                              timeout=LIMIT_S).stdout)
+            expect([(c["suite"], c["case"], c["metrics"]) for c in whole["cases"]] ==
+                   [(c["suite"], c["case"], c["metrics"]) for c in again["cases"]],
+                   "another outcome than in one go")
+
+
+def a_resumed_run_asks_no_engine_for_what_it_knows():
+    with tempfile.TemporaryDirectory() as folder:
+        kept = os.path.join(folder, "kept.json")
+        fragile("crash=9999", "--resume", kept, code=0)
+        # the same command; an engine that would crash at once is not even opened
+        results = fragile("crash=9999", "--resume", kept, "--isolate", code=0)
+        expect(all(c["verdict"] == "pass" for c in results["cases"]), "not all pass")
+        # another option is another case
+        fragile("crash=17", "--resume", kept, "--isolate", code=4)
+
+
+def a_file_of_another_run_is_refused():
+    with tempfile.TemporaryDirectory() as folder:
+        kept = os.path.join(folder, "kept.json")
+        run(*CHUNKING, "--resume", kept, code=0)
+        done = run(*CHUNKING, "--resume", kept, "--model", "synthetic:probe,n_layers=2", code=3)
+        expect("synthetic:probe" in done.stderr and "--resume" in done.stderr, done.stderr)
+        with open(kept, "w", encoding="utf-8") as file:
+            file.write('{"schema": "mistral-ver')
+        run(*CHUNKING, "--resume", kept, code=3)
+        done = run(*CHUNKING, "--resume", os.path.join(folder, "no", "folder.json"), code=3)
+        expect("folder.json" in done.stderr or "no" in done.stderr, done.stderr)
+
+
+def bad_numbers_are_refused():
+    for bad in (["--jobs", "65"], ["--jobs", "-1"], ["--timeout", "-1"],
+                ["--self-test", "--resume", "x.json"]):
+        run(*CHUNKING, *bad, code=2)
+
+
+TESTS = [
+    an_engine_that_does_nothing_wrong_is_judged_as_without_isolation,
+    a_crash_is_the_verdict_of_its_case_alone,
+    every_crash_is_counted,
+    an_engine_that_leaves_is_caught,
+    a_hang_ends_with_the_time_limit,
+    a_crash_in_open_costs_all_cases_and_not_the_report,
+    a_backend_that_is_not_there_is_said_as_without_isolation,
+    a_killed_run_goes_on_where_it_was,
+    a_resumed_run_asks_no_engine_for_what_it_knows,
+    a_file_of_another_run_is_refused,
+    bad_numbers_are_refused,
+]
+
+
+def main():
+    print(f"1..{len(TESTS)}")
+    n_failed = 0
+    for number, test in enumerate(TESTS, 1):
+        word = "ok"
+        try:
+            test()
+        except (Wrong, subprocess.SubprocessError, OSError, ValueError, KeyError) as problem:
+            word = "not ok"
+            n_failed += 1
+            for line in f"{type(problem).__name__}: {problem}".splitlines():
+                print(f"# {line}")
+        print(f"{word} {number} - {test.__name__.replace('_', ' ')}", flush=True)
+    return 1 if n_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

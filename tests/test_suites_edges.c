@@ -1,0 +1,325 @@
+/* Suites about sizes, ids, written text and lent weights: what they list, what they cover, and what
+ * they say of an engine that does otherwise. */
+#include <math.h>
+#include <string.h>
+
+#include "harness/model.h"
+#include "suites/changed_model.h"
+#include "suites/greedy.h"
+#include "tests/engines.h"
+#include "tests/test_main.h"
+
+#define MODEL "synthetic:probe,n_layers=2,vocab_size=67,sliding_window=4"
+
+static mv_error error;
+static mv_model *model;
+static const mv_backend *reference;
+static mv_verify_results results;
+static mv_run_options options;
+
+static void set_up(void)
+{
+    if (mv_backend_load(&reference, MV_BUILD_ROOT "/backends/reference/mistral_reference.so", NULL,
+                        0, &error) != MV_OK ||
+        mv_model_open(&model, MODEL, &error) != MV_OK)
+        ck_abort_msg("%s", error.message);
+    mv_verify_results_init(&results);
+    options = (mv_run_options){.model = mv_model_get_view(model),
+                               .model_spec = MODEL,
+                               .backend_name = "planted",
+                               .backend = engines_get(reference, HONEST, 0),
+                               .reference = reference,
+                               .n_threads = 1,
+                               .seed = 1};
+}
+
+static void tear_down(void)
+{
+    mv_verify_results_free(&results);
+    mv_model_close(&model);
+}
+
+static mv_summary run(const char *suite)
+{
+    mv_run *r = NULL;
+    mv_verify_results_free(&results);
+    mv_verify_results_init(&results);
+    mv_code code = mv_run_open(&r, &options, &error);
+    if (code == MV_OK)
+        code = mv_run_suite(r, mv_suite_find(suite), &results, &error);
+    mv_run_close(&r);
+    ck_assert_msg(code == MV_OK, "%s: %s", suite, error.message);
+    ck_assert_msg(engines_n_open == 0, "%d engines were never closed", engines_n_open);
+    return mv_verify_results_summarise(&results);
+}
+
+static const mv_case_result *find(const char *fragment)
+{
+    for (size_t i = 0; i < results.n_cases; i++) {
+        if (strstr(results.cases[i].name, fragment) != NULL)
+            return &results.cases[i];
+    }
+    ck_abort_msg("no case '%s'", fragment);
+    return NULL;
+}
+
+static void has(const char *text, const char *fragment)
+{
+    ck_assert_msg(strstr(text, fragment) != NULL, "expected '%s' in: %s", fragment, text);
+}
+
+/* ---- engines that do otherwise ---- */
+
+static const struct {
+    planted behaviour;
+    const char *suite;
+    mv_verdict verdict;
+    const char *name, *fragment; /* of a case with that verdict */
+} bugs[] = {
+    {OPEN_FAILS, "alignment", MV_VERDICT_ERROR, "head_dim 10", "the engine does not open"},
+    {OPEN_FAILS, "vocab_cover", MV_VERDICT_ERROR, "every id", "the engine does not open"},
+    {OPEN_FAILS, "generation", MV_VERDICT_ERROR, "prompts at once", "the engine does not open"},
+    {OPEN_UNSUPPORTED, "alignment", MV_VERDICT_SKIP, "three heads", "planted: not handled"},
+    {OPEN_UNSUPPORTED, "generation", MV_VERDICT_SKIP, "after 1 token", "planted: not handled"},
+    {WRITES_NOTHING, "alignment", MV_VERDICT_FAIL, "dim 75", "logits are not finite"},
+    {WRITES_NOTHING, "vocab_cover", MV_VERDICT_FAIL, "every id", "logits are not finite"},
+    {WRITES_NOTHING, "generation", MV_VERDICT_FAIL, "after 1 token", "logits are not finite"},
+    {WRITES_ZEROS, "alignment", MV_VERDICT_FAIL, "vocab_size 521", "error is "},
+    {WRITES_ZEROS, "vocab_cover", MV_VERDICT_FAIL, "every id", "error is "},
+    {WRITES_ZEROS, "generation", MV_VERDICT_FAIL, "after 1 token", "error is "},
+    {WRITES_ZEROS, "nonfinite", MV_VERDICT_FAIL, "NaN out of reach", "error is "},
+    {WRITES_ZEROS, "gqa_map", MV_VERDICT_FAIL, "layer 0", "reads no key/value head"},
+    {LAST_ROW_IS_FIRST, "generation", MV_VERDICT_FAIL, "after 5 tokens", "error is "},
+    {LAST_ROW_IS_FIRST, "batching", MV_VERDICT_FAIL, "all at once, last rows", "error is "},
+    {SWAPS_SEQUENCES, "generation", MV_VERDICT_FAIL, "4 prompts at once", "error is "},
+    {SWAPS_SEQUENCES, "batching", MV_VERDICT_FAIL, "ragged pieces, last rows", "error is "},
+    {WINDOW_PLUS_1, "generation", MV_VERDICT_FAIL, "window 4, after 5 tokens", "error is "},
+    {WINDOW_PLUS_1, "window", MV_VERDICT_FAIL, "window 4 chunk 1", "position 4 = W+0"},
+    {FORWARD_FAILS, "generation", MV_VERDICT_ERROR, "after 1 token", "the third call fails"},
+};
+
+START_TEST(a_planted_bug_gets_its_verdict)
+{
+    options.backend = engines_get(reference, bugs[_i].behaviour, 0);
+    run(bugs[_i].suite);
+    const mv_case_result *one = find(bugs[_i].name);
+    ck_assert_msg(one->verdict == bugs[_i].verdict, "%s/%s: %s: %s", one->suite, one->name,
+                  mv_verdict_name(one->verdict), one->reason);
+    has(one->reason, bugs[_i].fragment);
+}
+END_TEST
+
+/* ---- an engine that takes its weights from elsewhere ---- */
+
+static const struct {
+    const char *suite, *vacuous; /* a case that asks by changed weights */
+    const char *passes;          /* one that does not, or NULL */
+} askers[] = {
+    {"window", "effective window 4, decode", "window 4 chunk 1"},
+    {"op_level", "tiny activations", NULL},
+    {"gqa_map", "layer 1", NULL},
+    {"nonfinite", "NaN out of reach, chunk 0", NULL},
+    {"alignment", "head_dim 10", "prompts of 1 ... 8 tokens"},
+};
+
+START_TEST(an_engine_with_weights_of_its_own_is_not_blamed_for_what_it_was_not_asked)
+{
+    options.backend = engines_get(reference, IGNORES_WEIGHTS, 0);
+    engines_own_weights = options.model;
+    mv_summary summary = run(askers[_i].suite);
+    ck_assert_uint_eq(summary.n_failed + summary.n_errors, 0);
+    ck_assert_int_eq(summary.verdict, MV_VERDICT_VACUOUS);
+    const mv_case_result *one = find(askers[_i].vacuous);
+    ck_assert_int_eq(one->verdict, MV_VERDICT_VACUOUS);
+    has(one->reason, "does not compute with the weights that it is lent");
+    ck_assert_int_eq(one->metrics.effective_window, -1);
+    ck_assert_int_eq(one->divergence_position, -1);
+    if (askers[_i].passes != NULL)
+        ck_assert_int_eq(find(askers[_i].passes)->verdict, MV_VERDICT_PASS);
+}
+END_TEST
+
+START_TEST(only_unchanged_logits_show_that_weights_are_ignored)
+{
+    static const planted others[] = {HONEST, WRITES_ZEROS, WRITES_NAN, WINDOW_PLUS_1, OPEN_FAILS};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        mv_run *r = NULL;
+        bool ignored = true;
+        options.backend = engines_get(reference, others[i], 0);
+        ck_assert_int_eq(mv_run_open(&r, &options, &error), MV_OK);
+        ck_assert_int_eq(mv_changed_model_is_ignored_by_engine(r, &ignored, &error), MV_OK);
+        ck_assert_msg(!ignored, "behaviour %d", (int)others[i]);
+        mv_run_close(&r);
+    }
+}
+END_TEST
+
+/* ---- a window for nonfinite ---- */
+
+START_TEST(nonfinite_finds_a_window_whatever_the_prompt_and_says_when_it_may_not)
+{
+    for (options.length = 1; options.length < 8; options.length++) {
+        ck_assert_int_eq(run("nonfinite").verdict, MV_VERDICT_PASS);
+        ck_assert_int_gt(results.cases[0].window, 0);
+    }
+    options.windows = "0,9";
+    options.length = 8;
+    ck_assert_int_eq(run("nonfinite").verdict, MV_VERDICT_VACUOUS);
+    ck_assert_uint_eq(results.n_cases, 1);
+    has(results.cases[0].reason, "no window of --window 0,9 is passed by a prompt of 8 tokens");
+    options.length = 10;
+    ck_assert_int_eq(run("nonfinite").verdict, MV_VERDICT_PASS);
+    ck_assert_int_eq(results.cases[0].window, 9);
+}
+END_TEST
+
+/* ---- ids ---- */
+
+static void use_model(const char *spec)
+{
+    mv_model_close(&model);
+    if (mv_model_open(&model, spec, &error) != MV_OK)
+        ck_abort_msg("%s", error.message);
+    options.model = mv_model_get_view(model);
+}
+
+START_TEST(every_id_of_a_small_vocabulary_has_a_row_of_its_own)
+{
+    ck_assert_int_eq(run("vocab_cover").verdict, MV_VERDICT_PASS);
+    ck_assert_uint_eq(results.n_cases, 1);
+    ck_assert_str_eq(results.cases[0].name, "every id");
+    ck_assert_int_eq(results.cases[0].n_positions, 67);
+}
+END_TEST
+
+START_TEST(a_larger_vocabulary_is_covered_in_parts_by_a_row_for_sixteen)
+{
+    use_model("synthetic:probe,n_layers=2,vocab_size=2055");
+    ck_assert_int_eq(run("vocab_cover").verdict, MV_VERDICT_PASS);
+    ck_assert_uint_eq(results.n_cases, 3);
+    ck_assert_str_eq(results.cases[2].name, "every id, part 3 of 3");
+    ck_assert_int_eq(results.cases[0].n_positions, 64);
+    ck_assert_int_eq(results.cases[2].length, 7);
+    ck_assert_int_eq(results.cases[2].n_positions, 1);
+    ck_assert_str_eq(results.cases[0].reason, "");
+}
+END_TEST
+
+static char first_listed[96];
+static size_t n_listed;
+
+static void take_name(void *cookie, const mv_case_result *result)
+{
+    (void)cookie;
+    if (n_listed++ == 0)
+        memcpy(first_listed, result->name, sizeof first_listed);
+}
+
+START_TEST(a_vocabulary_beyond_the_budget_says_which_ids_it_covers)
+{
+    use_model("synthetic:probe,n_layers=1,vocab_size=120000");
+    options.list_only = true;
+    options.on_case = take_name;
+    n_listed = 0;
+    run("vocab_cover");
+    ck_assert_str_eq(first_listed, "every 4th id and the last, part 1 of 30");
+    ck_assert_uint_eq(n_listed, 30);
+    ck_assert_int_eq(engines_n_opened, 0);
+}
+END_TEST
+
+/* ---- text ---- */
+
+START_TEST(near_ties_are_counted_and_no_failure)
+{
+    bool found = false;
+    options.compute = MV_COMPUTE_BF16;
+    ck_assert_int_eq(run("generation").verdict, MV_VERDICT_PASS);
+    for (size_t i = 0; i < results.n_cases; i++)
+        found = found || strstr(results.cases[i].reason, "steps are near-ties") != NULL;
+    ck_assert_msg(found, "no near-tie in bfloat16");
+}
+END_TEST
+
+/* Writes a text of one sequence; then its last token, which was never fed, is changed. */
+static mv_code judge_last(mv_run *r, int32_t add, mv_case_result *result, mv_near_ties *ties)
+{
+    mv_greedy text = {.n_new = 6, .play = {.window = 4}};
+    mv_schedule schedule = {0};
+    const int32_t *prompt;
+    mv_case_result_clear(result);
+    result->verdict = MV_VERDICT_PASS;
+    mv_code code = mv_run_prompt(r, 0, 5, &prompt, &error);
+    if (code == MV_OK)
+        code = mv_greedy_add(r, &text, prompt, 5, &error);
+    mv_schedule_add_call(&schedule, 0, 5);
+    mv_schedule_add_chunks(&schedule, 0, 5, 1);
+    if (code == MV_OK)
+        code = mv_greedy_write(r, &schedule, &text, &error);
+    if (code == MV_OK) {
+        text.tokens[0][10] = (text.tokens[0][10] + add) % 67;
+        code = mv_greedy_judge(r, result, &text, 0, ties, &error);
+    }
+    mv_greedy_free(&text);
+    mv_schedule_free(&schedule);
+    return code;
+}
+
+START_TEST(a_token_that_the_oracle_puts_far_behind_fails)
+{
+    mv_run *r = NULL;
+    mv_case_result result;
+    mv_near_ties ties = {0};
+    ck_assert_int_eq(mv_run_open(&r, &options, &error), MV_OK);
+    ck_assert_int_eq(judge_last(r, 0, &result, &ties), MV_OK);
+    ck_assert_int_eq(result.verdict, MV_VERDICT_PASS);
+    ck_assert_uint_eq(ties.n_steps, 6);
+    ck_assert_uint_eq(ties.n_flipped, 0);
+    ck_assert_int_eq(judge_last(r, 1, &result, &ties), MV_OK);
+    ck_assert_int_eq(result.verdict, MV_VERDICT_FAIL);
+    ck_assert_int_eq(result.divergence_position, 9);
+    ck_assert_uint_eq(ties.n_flipped, 1);
+    has(result.reason, "sequence 0 position 9: the engine chose token ");
+    has(result.reason, " behind token ");
+    mv_run_close(&r);
+}
+END_TEST
+
+START_TEST(text_needs_a_tokenizer_of_the_same_vocabulary)
+{
+    run("generation");
+    for (size_t i = 0; i < results.n_cases; i++)
+        ck_assert_ptr_null(strchr(results.cases[i].name, '\''));
+    options.tokenizer = MV_TEST_DATA "/tokenizer_small.model";
+    run("generation");
+    const mv_case_result *one = find("after 'Once upon a time'");
+    ck_assert_int_eq(one->verdict, MV_VERDICT_SKIP);
+    has(one->reason, "tokenizer_small.model");
+}
+END_TEST
+
+#define N_OF(array) ((int)(sizeof(array) / sizeof *(array)))
+
+static Suite *edges_suite(void)
+{
+    Suite *suite = suite_create("suites_edges");
+    TCase *one = tcase_create("edges");
+    tcase_add_checked_fixture(one, set_up, tear_down);
+    tcase_set_timeout(one, 60);
+    suite_add_tcase(suite, one);
+    tcase_add_loop_test(one, a_planted_bug_gets_its_verdict, 0, N_OF(bugs));
+    tcase_add_loop_test(one,
+                        an_engine_with_weights_of_its_own_is_not_blamed_for_what_it_was_not_asked,
+                        0, N_OF(askers));
+    tcase_add_test(one, only_unchanged_logits_show_that_weights_are_ignored);
+    tcase_add_test(one, nonfinite_finds_a_window_whatever_the_prompt_and_says_when_it_may_not);
+    tcase_add_test(one, every_id_of_a_small_vocabulary_has_a_row_of_its_own);
+    tcase_add_test(one, a_larger_vocabulary_is_covered_in_parts_by_a_row_for_sixteen);
+    tcase_add_test(one, a_vocabulary_beyond_the_budget_says_which_ids_it_covers);
+    tcase_add_test(one, near_ties_are_counted_and_no_failure);
+    tcase_add_test(one, a_token_that_the_oracle_puts_far_behind_fails);
+    tcase_add_test(one, text_needs_a_tokenizer_of_the_same_vocabulary);
+    return suite;
+}
+
+MV_TEST_MAIN(edges_suite)
