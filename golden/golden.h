@@ -141,7 +141,7 @@ MV_MUST_CHECK mv_code mv_sketch_make(mv_sketch *sketch, size_t vocab_size, uint6
                                      mv_error *error);
 void mv_sketch_free(mv_sketch *sketch);
 
-/* What is kept of a row. lse and sketch are NAN where a logit is NAN. */
+/* What is kept of a row. lse and sketch are NAN where a logit is not finite. */
 typedef struct mv_row_summary {
     double sketch[MV_SKETCH_SIZE];
     double lse;
@@ -150,7 +150,10 @@ typedef struct mv_row_summary {
 } mv_row_summary;
 
 void mv_row_summarise(mv_row_summary *summary, const mv_sketch *sketch, const double *row);
-void mv_row_summarise_f32(mv_row_summary *summary, const mv_sketch *sketch, const float *row);
+
+/* The same of rows [n_rows, vocab_size] of an engine, some at a time; the last bits may differ. */
+void mv_rows_summarise(mv_row_summary *summaries, const mv_sketch *sketch, const float *rows,
+                       size_t n_rows);
 
 /* ---- comparing two ---- */
 

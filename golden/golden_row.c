@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "golden/golden.h"
+#include "harness/row_math.h"
 #include "harness/synthetic.h"
 
 /* ---- the sketch ----
@@ -54,92 +55,120 @@ static void transform(double x[BUCKETS])
     }
 }
 
-/* ---- one row, in blocks that stay in the first cache ---- */
-
-enum { BLOCK = 512 };
-
-typedef struct row_state {
-    double places[GROUPS][2 * BUCKETS]; /* behind SIGN: what counts negative */
-    mv_row_summary *summary;
-    size_t n_top, most_top;
-} row_state;
-
-static void add_to_sketch(row_state *state, const uint8_t (*codes)[4], const double *x, size_t n)
+/* places: 16 sums, and behind SIGN what counts negative. */
+static void finish_group(double out[BUCKETS], const double places[2 * BUCKETS])
 {
-    for (size_t i = 0; i < n; i++) {
-        for (size_t g = 0; g < GROUPS; g++)
-            state->places[g][codes[i][g]] += x[i];
-    }
+    for (size_t b = 0; b < BUCKETS; b++)
+        out[b] = places[b] - places[b + SIGN];
+    transform(out);
 }
 
+/* ---- the largest ---- */
+
 /* Rising columns: an equal value goes behind. */
-static void insert_top(row_state *state, double value, int32_t id)
+static size_t insert_top(mv_row_summary *s, size_t n_top, size_t most_top, double value, int32_t id)
 {
-    mv_row_summary *s = state->summary;
-    size_t at = state->n_top < state->most_top ? state->n_top++ : state->most_top - 1;
+    size_t at = n_top < most_top ? n_top++ : most_top - 1;
     for (; at > 0 && s->top_values[at - 1] < value; at--) {
         s->top_values[at] = s->top_values[at - 1];
         s->top_ids[at] = s->top_ids[at - 1];
     }
     s->top_values[at] = value;
     s->top_ids[at] = id;
+    return n_top;
 }
 
-static void add_to_top(row_state *state, const double *x, size_t n, size_t first)
+static size_t most_top(const mv_sketch *sketch)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (state->n_top < state->most_top ||
-            x[i] > state->summary->top_values[state->most_top - 1])
-            insert_top(state, x[i], (int32_t)(first + i));
-    }
+    return sketch->vocab_size < MV_GOLDEN_TOP ? sketch->vocab_size : MV_GOLDEN_TOP;
 }
 
-/* wide or narrow: the row; the other is NULL. */
-static const double *block_of(const double *wide, const float *narrow, size_t at, size_t n,
-                              double buffer[BLOCK])
-{
-    if (wide != NULL)
-        return wide + at;
-    for (size_t i = 0; i < n; i++)
-        buffer[i] = (double)narrow[at + i];
-    return buffer;
-}
-
-static void summarise(mv_row_summary *summary, const mv_sketch *sketch, const double *wide,
-                      const float *narrow)
-{
-    const size_t n = sketch->vocab_size;
-    row_state state = {.summary = summary, .most_top = n < MV_GOLDEN_TOP ? n : MV_GOLDEN_TOP};
-    double buffer[BLOCK], sum = 0;
-    memset(summary, 0, sizeof *summary);
-    for (size_t at = 0; at < n; at += BLOCK) {
-        const size_t size = n - at < BLOCK ? n - at : BLOCK;
-        const double *x = block_of(wide, narrow, at, size, buffer);
-        add_to_sketch(&state, (const uint8_t(*)[4])sketch->codes + at, x, size);
-        add_to_top(&state, x, size, at);
-    }
-    const double most = summary->top_values[0];
-    for (size_t at = 0; at < n; at += BLOCK) {
-        const size_t size = n - at < BLOCK ? n - at : BLOCK;
-        const double *x = block_of(wide, narrow, at, size, buffer);
-        for (size_t i = 0; i < size; i++)
-            sum += exp(x[i] - most);
-    }
-    summary->lse = most + log(sum);
-    for (size_t g = 0; g < GROUPS; g++) {
-        double *out = summary->sketch + g * BUCKETS;
-        for (size_t b = 0; b < BUCKETS; b++)
-            out[b] = state.places[g][b] - state.places[g][b + SIGN];
-        transform(out);
-    }
-}
+/* ---- a row of the oracle: to be recorded, so with libm's exp() and in the order of the columns
+ * ---- */
 
 void mv_row_summarise(mv_row_summary *summary, const mv_sketch *sketch, const double *row)
 {
-    summarise(summary, sketch, row, NULL);
+    const size_t n = sketch->vocab_size, most = most_top(sketch);
+    double places[GROUPS][2 * BUCKETS] = {{0}}, sum = 0;
+    size_t n_top = 0;
+    memset(summary, 0, sizeof *summary);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t g = 0; g < GROUPS; g++)
+            places[g][sketch->codes[i][g]] += row[i];
+        if (n_top < most || row[i] > summary->top_values[most - 1])
+            n_top = insert_top(summary, n_top, most, row[i], (int32_t)i);
+    }
+    for (size_t i = 0; i < n; i++)
+        sum += exp(row[i] - summary->top_values[0]);
+    summary->lse = summary->top_values[0] + log(sum);
+    for (size_t g = 0; g < GROUPS; g++)
+        finish_group(summary->sketch + g * BUCKETS, places[g]);
 }
 
-void mv_row_summarise_f32(mv_row_summary *summary, const mv_sketch *sketch, const float *row)
+/* ---- rows of an engine: to be compared, and so to be fast ---- */
+
+static bool is_finite_row(const float *x, size_t n)
 {
-    summarise(summary, sketch, NULL, row);
+    float sums[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        for (size_t j = 0; j < 8; j++)
+            sums[j] += x[i + j] * 0;
+    }
+    for (; i < n; i++)
+        sums[0] += x[i] * 0;
+    for (size_t j = 1; j < 8; j++)
+        sums[0] += sums[j];
+    return sums[0] == 0; /* NaN, from a NaN or an infinity, is not 0 */
+}
+
+static void find_top(mv_row_summary *s, const mv_sketch *sketch, const float *row)
+{
+    const size_t n = sketch->vocab_size, most = most_top(sketch);
+    size_t n_top = 0;
+    for (size_t i = 0; i < most; i++)
+        n_top = insert_top(s, n_top, most, (double)row[i], (int32_t)i);
+    for (size_t i = most; i < n; i++) {
+        i = mv_row_next_above(row, i, n, (float)s->top_values[most - 1]);
+        if (i < n)
+            n_top = insert_top(s, n_top, most, (double)row[i], (int32_t)i);
+    }
+}
+
+static void be_nan(mv_row_summary *summary)
+{
+    for (size_t i = 0; i < MV_SKETCH_SIZE; i++)
+        summary->sketch[i] = NAN;
+    summary->lse = NAN;
+}
+
+void mv_rows_summarise(mv_row_summary *summaries, const mv_sketch *sketch, const float *rows,
+                       size_t n_rows)
+{
+    const size_t n = sketch->vocab_size;
+    for (size_t first = 0; first < n_rows; first += MV_ROWS_AT_ONCE) {
+        const size_t n_here =
+            n_rows - first < MV_ROWS_AT_ONCE ? n_rows - first : (size_t)MV_ROWS_AT_ONCE;
+        const float *four[MV_ROWS_AT_ONCE];
+        mv_places places = {{{0}}};
+        for (size_t r = 0; r < MV_ROWS_AT_ONCE; r++) /* one that is not there is the last again */
+            four[r] = rows + (first + (r < n_here ? r : n_here - 1)) * n;
+        mv_row_scatter(four, n, (const uint8_t(*)[4])sketch->codes, places);
+        for (size_t r = 0; r < n_here; r++) {
+            mv_row_summary *s = &summaries[first + r];
+            memset(s, 0, sizeof *s);
+            find_top(s, sketch, four[r]);
+            if (!is_finite_row(four[r], n)) {
+                be_nan(s);
+                continue;
+            }
+            for (size_t g = 0; g < GROUPS; g++) {
+                double own[2 * BUCKETS];
+                for (size_t b = 0; b < 2 * BUCKETS; b++)
+                    own[b] = places[g][b][r];
+                finish_group(s->sketch + g * BUCKETS, own);
+            }
+            s->lse = s->top_values[0] + log(mv_row_exp_sum(four[r], n, s->top_values[0]));
+        }
+    }
 }

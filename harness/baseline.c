@@ -181,6 +181,16 @@ static void name_row(mv_bench_comparison *row, const mv_bench_run *now, const mv
     row->n_groups = row->n_confirm = -1;
 }
 
+/* What makes a row of another day incomparable, whatever its interval says. */
+static const char *find_disturbance(const mv_bench_run *run)
+{
+    static const char *const codes[] = {"foreign_load", "steal", "memory_mode", "not_steady"};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (mv_bench_run_has_warning(run, codes[i]))
+            return codes[i];
+    return NULL;
+}
+
 static void compare_times(mv_bench_comparison *row, const mv_bench_run *now,
                           const mv_bench_run *old, double percent)
 {
@@ -197,6 +207,16 @@ static void compare_times(mv_bench_comparison *row, const mv_bench_run *now,
                    : row->ratio.high < 1 / most ? MV_BENCH_FASTER
                    : row->ratio.high < most     ? MV_BENCH_SAME
                                                 : MV_BENCH_INCONCLUSIVE;
+    const char *now_disturbed = find_disturbance(now), *old_disturbed = find_disturbance(old);
+    if (row->verdict == MV_BENCH_SLOWER && (now_disturbed != NULL || old_disturbed != NULL)) {
+        row->verdict = MV_BENCH_INCONCLUSIVE;
+        (void)snprintf(row->reason, sizeof row->reason,
+                       "looks slower, but the machine was disturbed %s (%s); compare builds with "
+                       "--vs",
+                       now_disturbed != NULL ? "now" : "then",
+                       now_disturbed != NULL ? now_disturbed : old_disturbed);
+        return;
+    }
     switch (row->verdict) {
     case MV_BENCH_SLOWER:
         (void)snprintf(row->reason, sizeof row->reason, "more than %.1f %% slower, %s", percent,
@@ -231,7 +251,11 @@ mv_code mv_baseline_compare(mv_bench_results *now, const mv_bench_results *old, 
         name_row(&one, run, row, "time");
         compare_times(&one, run, row, percent);
         code = mv_bench_results_add_comparison(now, &one, error);
-        if (code == MV_OK && run->has_work && row->has_work) {
+        /* Two engines count alike only where they do the same. */
+        const bool one_engine =
+            strcmp(run->backend, row->backend) == 0 ||
+            (strchr(run->backend, '/') != NULL && strchr(row->backend, '/') != NULL);
+        if (code == MV_OK && run->has_work && row->has_work && one_engine) {
             name_row(&one, run, row, "work");
             mv_work_compare(&one, &row->work, &run->work);
             code = mv_bench_results_add_comparison(now, &one, error);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "harness/probe.h"
 #include "harness/work.h"
 
 void mv_doubts_begin(mv_doubts *doubts)
@@ -15,20 +16,26 @@ void mv_doubts_begin(mv_doubts *doubts)
 
 /* What others used meanwhile, in cores. /proc/stat counts in steps of 10 ms: below 0.1 s nothing
  * can be said. */
-static void doubt_others(const mv_doubts *doubts, mv_bench_run *run)
+static double foreign_cores(const mv_machine_load *before, const mv_tick *start, double *stolen)
 {
     mv_machine_load now;
     mv_tick end;
-    if (!doubts->has_load || !mv_machine_load_read(&now))
-        return;
+    if (!mv_machine_load_read(&now))
+        return NAN;
     mv_tick_read(&end);
-    const mv_lapse lapse = mv_tick_between(&doubts->start, &end);
+    const mv_lapse lapse = mv_tick_between(start, &end);
     const double wall_ns = (double)lapse.wall_ns;
     if (lapse.wall_ns < 100000000)
-        return;
-    double foreign =
-        ((double)(now.busy_ns - doubts->load.busy_ns) - (double)lapse.cpu_ns) / wall_ns;
-    double stolen = (double)(now.stolen_ns - doubts->load.stolen_ns) / wall_ns;
+        return NAN;
+    *stolen = (double)(now.stolen_ns - before->stolen_ns) / wall_ns;
+    return ((double)(now.busy_ns - before->busy_ns) - (double)lapse.cpu_ns) / wall_ns;
+}
+
+static void doubt_others(const mv_doubts *doubts, mv_bench_run *run)
+{
+    double stolen = 0;
+    const double foreign =
+        doubts->has_load ? foreign_cores(&doubts->load, &doubts->start, &stolen) : NAN;
     if (foreign > 0.1)
         mv_bench_run_warn(run, "foreign_load", "others used %.2f cores while this was timed",
                           foreign);
@@ -152,6 +159,22 @@ void mv_doubt_memory_mode(mv_bench_run *run, const mv_ceilings *c, double now)
                           "measured: it changed between a %s mode",
                           now * 1e-9, then * 1e-9,
                           is_faster ? "slow and a fast" : "fast and a slow");
+}
+
+void mv_doubts_read_memory(mv_bench_run *runs, size_t n_runs, const mv_ceilings *ceilings)
+{
+    mv_machine_load before;
+    mv_tick start;
+    double now, stolen = 0;
+    if (n_runs == 0 || ceilings == NULL || ceilings->n_reads == 0 || !mv_machine_load_read(&before))
+        return;
+    mv_tick_read(&start);
+    if (mv_probe_memory(&now, ceilings, NULL) != MV_OK ||
+        !(foreign_cores(&before, &start, &stolen) <= 0.1) || stolen > 0.01)
+        return;
+    for (size_t i = 0; i < n_runs; i++)
+        if (runs[i].shape.threads == ceilings->threads)
+            mv_doubt_memory_mode(&runs[i], ceilings, now);
 }
 
 void mv_doubts_end(const mv_doubts *doubts, mv_bench_run *run)

@@ -27,8 +27,10 @@ void mv_doubts_begin(mv_doubts *doubts);
  * (work.h), blas_core (below what the CPU has). */
 void mv_doubts_end(const mv_doubts *doubts, mv_bench_run *run);
 
-/* memory_mode: the memory is faster or slower by a fifth than when the ceilings were measured, and
- * nobody else is the reason. */
+/* memory_mode, for rows that used these ceilings: reads memory once more (a tenth of a second), and
+ * doubts them if it is faster or slower by a fifth than it was, and nobody else was seen to be the
+ * reason. mv_doubt_memory_mode() is the decision alone. */
+void mv_doubts_read_memory(mv_bench_run *runs, size_t n_runs, const mv_ceilings *ceilings);
 void mv_doubt_memory_mode(mv_bench_run *run, const mv_ceilings *ceilings, double read_bytes_per_s);
 
 /* What an OpenBLAS core of that name is written for: 0 not known or less, 1 AVX2, 2 AVX-512, 3 also

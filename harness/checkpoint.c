@@ -8,11 +8,12 @@
 #include "harness/log.h"
 #include "harness/model_hf.h"
 #include "harness/params.h"
+#include "harness/release.h"
 #include "harness/weights.h"
 
 #define SPECS                                                                                      \
     "a MODEL is a folder with params.json and consolidated.safetensors (or consolidated.00.pth), " \
-    "or with config.json and model.safetensors; or synthetic:probe; or synthetic:7b"
+    "or with config.json and model.safetensors; or tiny; or synthetic:probe; or synthetic:7b"
 
 typedef enum layout { LAYOUT_NONE, LAYOUT_SAFETENSORS, LAYOUT_PTH, LAYOUT_HF } layout;
 
@@ -96,6 +97,13 @@ static mv_code read_params(opening *o, mv_error *error)
     }
     mv_code code = o->hf ? mv_params_read_config(params, &o->tied, path, error)
                          : mv_params_read(params, path, error);
+    const char *expected = NULL;
+    if (code == MV_OK && mv_release_is_mixed(params, &expected)) {
+        mv_log(MV_LOG_WARN,
+               "%s: the shapes are a released Mistral-7B's: expected %s, found window %u, theta "
+               "%.6g, eps %.3g",
+               path, expected, params->sliding_window, params->rope_theta, params->norm_eps);
+    }
     free(path);
     return code;
 }

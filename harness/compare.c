@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/row_math.h"
+
 void mv_metrics_clear(mv_metrics *metrics)
 {
     *metrics = (mv_metrics){.r_rmse = NAN,
@@ -45,24 +47,15 @@ static mv_code reserve(mv_error_profile *profile, size_t n_rows, mv_error *error
 }
 
 /* KL(softmax(o) || softmax(t)) in nats, both shifted by their largest logit. */
-static double row_kl(const double *o, const float *t, size_t n)
+static double row_kl(const double *o, const float *t, size_t n, double max_o, double max_t)
 {
-    double max_o = -INFINITY, max_t = -INFINITY, sum_o = 0, sum_t = 0, weighted = 0;
-    for (size_t i = 0; i < n; i++) {
-        max_o = o[i] > max_o ? o[i] : max_o;
-        max_t = (double)t[i] > max_t ? (double)t[i] : max_t;
-    }
-    for (size_t i = 0; i < n; i++) {
-        double p = exp(o[i] - max_o);
-        sum_o += p;
-        sum_t += exp((double)t[i] - max_t);
-        weighted += p * ((o[i] - max_o) - ((double)t[i] - max_t));
-    }
-    return weighted / sum_o - log(sum_o) + log(sum_t);
+    const mv_row_kl sums = mv_row_kl_sums(o, t, n, max_o, max_t);
+    return sums.weighted / sums.sum_o - log(sums.sum_o) + log(sums.sum_t);
 }
 
-/* *worst: the column with the largest error. */
-static mv_row_error measure_row(const double *o, const float *t, size_t n, size_t *worst)
+/* A row with something that is not finite. *worst: the column with the largest error, or the last
+ * that is not finite. */
+static mv_row_error measure_odd_row(const double *o, const float *t, size_t n, size_t *worst)
 {
     mv_row_error e = {.kl = NAN};
     size_t first_o = 0, first_t = 0;
@@ -91,6 +84,24 @@ static mv_row_error measure_row(const double *o, const float *t, size_t n, size_
     /* Nobody can say which token such a row ranks first. */
     e.gap = e.n_non_finite > 0 ? INFINITY : o[first_o] - o[first_t];
     return e;
+}
+
+/* *worst: the column with the largest error. */
+static mv_row_error measure_row(const double *o, const float *t, size_t n, bool with_kl,
+                                size_t *worst)
+{
+    const mv_row_sums s = mv_row_compare(o, t, n);
+    if (!s.finite)
+        return measure_odd_row(o, t, n, worst);
+    *worst = s.worst;
+    return (mv_row_error){
+        .square = s.square,
+        .oracle_square = s.o_square,
+        .oracle_max_abs = s.o_max_abs,
+        .max_abs = s.max_abs,
+        .gap = o[s.first_o] - o[s.first_t],
+        .kl = with_kl ? row_kl(o, t, n, o[s.first_o], (double)t[s.first_t]) : NAN,
+    };
 }
 
 /* A value that is not finite is worse than any that is. */
@@ -127,9 +138,7 @@ mv_code mv_error_profile_add(mv_error_profile *profile, const double *oracle, co
                            "the oracle's logits of row %zu are not finite: the model cannot show "
                            "anything",
                            profile->n_rows);
-        mv_row_error e = measure_row(o, t, profile->n_cols, &worst);
-        if (with_kl && e.n_non_finite == 0)
-            e.kl = row_kl(o, t, profile->n_cols);
+        const mv_row_error e = measure_row(o, t, profile->n_cols, with_kl, &worst);
         take_worst(profile, worst, o, t);
         profile->rows[profile->n_rows++] = e;
     }

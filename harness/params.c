@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "harness/json_file.h"
+#include "harness/log.h"
 #include "harness/nearest.h"
 #include "harness/params_fields.h"
+#include "harness/release.h"
 
 #define N_OF(array) (sizeof(array) / sizeof *(array))
 
@@ -142,6 +144,25 @@ static bool is_optional(const char *name)
     return strcmp(name, "sliding_window") == 0 || strcmp(name, "rope_theta") == 0;
 }
 
+/* v0.1 was published before there was anything else. Its loaders since then took a missing theta
+ * for 1e6 and a missing window for none, and the weights were blamed. A null says "none" and is
+ * obeyed.
+ */
+static void complete_v01(mv_params *params, const json_t *object, const char *path)
+{
+    mv_params with_window = *params;
+    with_window.sliding_window = 4096;
+    if (json_object_get(object, "sliding_window") != NULL ||
+        json_object_get(object, "rope_theta") != NULL || mv_release_find(&with_window) == NULL)
+        return;
+    *params = with_window;
+    mv_log(
+        MV_LOG_WARN,
+        "%s: has neither sliding_window nor rope_theta, and the shapes of Mistral-7B v0.1: taken "
+        "as window 4096 and theta 1e4; \"sliding_window\": null would be no window",
+        path);
+}
+
 mv_code mv_params_read(mv_params *params, const char *path, mv_error *error)
 {
     mv_params read = {.sliding_window = 0, .rope_theta = 1e4};
@@ -162,13 +183,14 @@ mv_code mv_params_read(mv_params *params, const char *path, mv_error *error)
             code = read_field(&read, &fields[i], object, path, error);
         }
     }
-    json_decref(object);
     if (code == MV_OK) {
         code = mv_params_check_as(MV_ERR_FORMAT, &read, path, error);
     }
     if (code == MV_OK) {
+        complete_v01(&read, object, path);
         *params = read;
     }
+    json_decref(object);
     return code;
 }
 

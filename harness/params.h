@@ -10,7 +10,8 @@
 
 #include "backends/mistral_backend.h"
 
-/* Mistral's params.json. rope_theta absent: 1e4 (v0.1 has none). sliding_window absent or null: 0.
+/* Mistral's params.json. rope_theta absent: 1e4 (v0.1 has none). sliding_window absent or null: 0;
+ * but a file of v0.1's shapes that has neither key is v0.1, with its window of 4096, and a warning.
  * vocab_size absent or -1 (as the oldest exports wrote) is an error. */
 MV_MUST_CHECK mv_code mv_params_read(mv_params *params, const char *path, mv_error *error);
 

@@ -45,20 +45,18 @@ static void evidence_free(evidence *e)
     mv_error_profile_free(&e->lse);
 }
 
-static mv_code add_summary(evidence *e, const mv_golden_case *one, const mv_sketch *sketch,
-                           size_t position, const float *logits, mv_error *error)
+static mv_code add_summary(evidence *e, const mv_golden_case *one, size_t position,
+                           const mv_row_summary *summary, const float *logits, mv_error *error)
 {
-    mv_row_summary summary;
     double expected[MV_SKETCH_SIZE];
     float actual[MV_SKETCH_SIZE], top[MV_GOLDEN_TOP];
-    mv_row_summarise_f32(&summary, sketch, logits);
     for (size_t j = 0; j < MV_SKETCH_SIZE; j++) {
         expected[j] = (double)one->sketch[position * MV_SKETCH_SIZE + j];
-        actual[j] = (float)summary.sketch[j];
+        actual[j] = (float)summary->sketch[j];
     }
     for (size_t j = 0; j < one->n_top; j++)
         top[j] = logits[one->top_ids[position * one->n_top + j]];
-    const float lse = (float)summary.lse;
+    const float lse = (float)summary->lse;
     mv_code code = mv_error_profile_add(&e->sketch, expected, actual, 1, false, error);
     if (code == MV_OK)
         code = mv_error_profile_add(&e->top, one->top_values + position * one->n_top, top, 1, false,
@@ -67,6 +65,8 @@ static mv_code add_summary(evidence *e, const mv_golden_case *one, const mv_sket
         code = mv_error_profile_add(&e->lse, one->lse + position, &lse, 1, false, error);
     return code;
 }
+
+enum { AT_ONCE = 16 }; /* rows */
 
 static mv_code gather_evidence(evidence *e, const mv_golden_case *one, const mv_sketch *sketch,
                                const float *logits, mv_error *error)
@@ -77,8 +77,13 @@ static mv_code gather_evidence(evidence *e, const mv_golden_case *one, const mv_
         code =
             mv_error_profile_add(&e->rows, one->oracle + i * vocab_size,
                                  logits + (size_t)one->positions[i] * vocab_size, 1, true, error);
-    for (size_t i = 0; i < one->n_tokens && code == MV_OK; i++)
-        code = add_summary(e, one, sketch, i, logits + i * vocab_size, error);
+    for (size_t i = 0; i < one->n_tokens && code == MV_OK; i += AT_ONCE) {
+        mv_row_summary summaries[AT_ONCE];
+        const size_t n = one->n_tokens - i < AT_ONCE ? one->n_tokens - i : (size_t)AT_ONCE;
+        mv_rows_summarise(summaries, sketch, logits + i * vocab_size, n);
+        for (size_t j = 0; j < n && code == MV_OK; j++)
+            code = add_summary(e, one, i + j, &summaries[j], logits + (i + j) * vocab_size, error);
+    }
     return code;
 }
 

@@ -389,6 +389,24 @@ def model_check_fails_for_a_number_that_is_none(f):
 
 
 @test
+def a_released_model_with_anothers_window_or_theta_is_warned_of(f):
+    shapes = {"dim": 4096, "n_layers": 32, "head_dim": 128, "hidden_dim": 14336, "n_heads": 32,
+              "n_kv_heads": 8, "norm_eps": 1e-5, "vocab_size": 32000}
+    for more, fragment in [
+        ({}, "taken as window 4096 and theta 1e4"),
+        ({"sliding_window": None, "rope_theta": 1e4}, "found window 0, theta 10000"),
+        ({"sliding_window": 4096, "rope_theta": 1e6}, "found window 4096, theta 1e+06"),
+        ({"sliding_window": 4096}, None),
+        ({"rope_theta": 1e6}, None),
+    ]:
+        f.file("params.json", json.dumps(shapes | more).encode())
+        f.file("consolidated.safetensors", b"")  # 14.5 GB would not change what is said before
+        result = run(RUN, "tokenize", f.path, "x")
+        check_ends(result, 3, fragment or "truncated")
+        check(("warning" in result[2]) == (fragment is not None), result)
+
+
+@test
 def model_refuses_what_it_cannot_do(f):
     for args, code, fragment in [
         ([], 2, "expected a command"),

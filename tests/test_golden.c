@@ -937,11 +937,11 @@ START_TEST(keeps_the_largest_logits_and_the_log_sum_exp)
         ck_assert_uint_le(n_above, i);
         ck_assert_double_eq(row[summary.top_ids[i]], summary.top_values[i]);
     }
-    mv_row_summarise_f32(&again, &sketch, narrow);
+    mv_rows_summarise(&again, &sketch, narrow, 1);
     ck_assert_mem_eq(again.top_ids, summary.top_ids, sizeof first);
     ck_assert_double_eq_tol(again.lse, summary.lse, 1e-6);
     narrow[17] = NAN; /* is nowhere hidden */
-    mv_row_summarise_f32(&again, &sketch, narrow);
+    mv_rows_summarise(&again, &sketch, narrow, 1);
     ck_assert(isnan(again.lse));
     ck_assert(isnan(again.sketch[0]));
     mv_sketch_free(&sketch);

@@ -76,6 +76,7 @@ static void call(const mv_backend *backend, mv_engine *engine, mv_logits which, 
     mv_synthetic_tokens(tokens, n, view.params.vocab_size, n + n_parts);
     tokens[0] = (int32_t)view.params.vocab_size - 1;
     tokens[n / 2] = (int32_t)view.params.vocab_size / 3;
+    tokens[n - 1] = n > 2 ? 0 : tokens[n - 1];
     const mv_batch batch = {sizeof batch, n_parts, sequences, n_tokens, tokens};
     const size_t n_new = which == MV_LOGITS_LAST ? n_parts : n;
     ck_assert_uint_le(a->n + n_new, MAX_ROWS);
@@ -105,7 +106,7 @@ static void go_back(const mv_backend *backend, mv_engine *engine, uint32_t seque
 static void ask(const mv_backend *backend, mv_engine *engine, answers *a)
 {
     static const uint32_t of_sequence_2[] = {20, 5, 3, 1, 1}, of_sequence_0[] = {3, 1, 1, 4, 1};
-    static const uint32_t both[] = {1, 0}, lengths[] = {9, 5}, two = 2, six = 6;
+    static const uint32_t both[] = {1, 0}, lengths[] = {9, 5}, ones[] = {1, 1}, two = 2, six = 6;
     const uint32_t W = view.params.sliding_window > 0 ? view.params.sliding_window : 8;
     for (size_t i = 0; i < 5; i++)
         call_one(backend, engine, 2, of_sequence_2[i], a);
@@ -121,6 +122,7 @@ static void ask(const mv_backend *backend, mv_engine *engine, answers *a)
     call_one(backend, engine, 2, W, a);
     call_one(backend, engine, 2, 26, a);
     call(backend, engine, MV_LOGITS_LAST, 2, both, lengths, a);
+    call(backend, engine, MV_LOGITS_ALL, 2, both, ones, a);
     go_back(backend, engine, 2, W + 30, a); /* where it is */
     call_one(backend, engine, 2, 1, a);
     go_back(backend, engine, 2, 2, a);
@@ -259,7 +261,7 @@ static bool is_suite(const char *name, size_t size)
         "chunking",    "window",    "ring",      "decode_vs_prefill", "batching",
         "determinism", "op_level",  "rope_long", "vocab_cover",       "degenerate",
         "canary",      "nonfinite", "cache_ops", "gqa_map",           "alignment",
-        "golden",      "fuzz"};
+        "golden",      "fuzz",      "generation"};
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) {
         if (strlen(suites[i]) == size && strncmp(suites[i], name, size) == 0)
             return true;
@@ -294,13 +296,101 @@ START_TEST(is_the_reference_to_the_bit_without_a_bug)
 }
 END_TEST
 
-/* But for those that need thousands of positions. */
+/* But for those that need thousands of positions, odd sizes, or a look at other memory. */
 START_TEST(differs_from_the_reference_with_each_bug)
 {
+    static const char *const elsewhere[] = {"rope_long", "alignment", "canary"};
     for (size_t i = 0; i < n_rows; i++) {
-        if (is_kind(&rows[i], "bug") && strcmp(rows[i].suites, "rope_long") != 0)
+        bool is_here = is_kind(&rows[i], "bug");
+        for (size_t j = 0; j < sizeof elsewhere / sizeof elsewhere[0]; j++)
+            is_here = is_here && strcmp(rows[i].suites, elsewhere[j]) != 0;
+        if (is_here)
             ck_assert_msg(is_there(rows[i].name), "%s is not there", rows[i].name);
     }
+}
+END_TEST
+
+enum { N_ODD = 33, ROOM = 64 };
+
+/* One call of N_ODD tokens, with the caller's memory around what was asked for. */
+typedef struct one_call {
+    int32_t tokens[N_ODD];
+    float *block; /* [ROOM + N_ODD * V + ROOM] */
+    size_t n;
+} one_call;
+
+static one_call call_once(const mv_backend *backend, const mv_model_view *model, const char *name)
+{
+    const mv_option option = {"mutant", name};
+    const mv_engine_options o = {.struct_size = sizeof o,
+                                 .compute = MV_COMPUTE_F32,
+                                 .n_threads = 1,
+                                 .max_sequences = 1,
+                                 .max_positions = N_ODD,
+                                 .max_batch_tokens = N_ODD,
+                                 .options = &option,
+                                 .n_options = name != NULL ? 1 : 0};
+    const uint32_t sequence = 0, n_tokens = N_ODD;
+    mv_engine *engine = NULL;
+    one_call c = {.n = 2 * ROOM + (size_t)N_ODD * model->params.vocab_size};
+    const mv_batch batch = {sizeof batch, 1, &sequence, &n_tokens, c.tokens};
+    mv_synthetic_tokens(c.tokens, N_ODD, model->params.vocab_size, 1);
+    c.block = malloc(c.n * sizeof *c.block);
+    ck_assert_ptr_nonnull(c.block);
+    memset(c.block, 0x11, c.n * sizeof *c.block);
+    if (backend->open(&engine, model, &o, &error) != MV_OK ||
+        backend->forward(engine, &batch, MV_LOGITS_ALL, c.block + ROOM, &error) != MV_OK)
+        ck_abort_msg("%s: %s", name != NULL ? name : "no mutant", error.message);
+    backend->close(engine);
+    return c;
+}
+
+/* Only there: where every size is a multiple of 8 they are the reference. */
+START_TEST(differs_on_odd_sizes_alone_with_each_bug_of_alignment)
+{
+    static const char odd[] = "synthetic:probe,n_layers=2,dim=67,head_dim=10,n_heads=9,n_kv_heads="
+                              "3,hidden_dim=131,vocab_size=251",
+                      even[] = "synthetic:probe,n_layers=2,hidden_dim=176,vocab_size=256";
+    const char *const specs[] = {odd, even};
+    for (size_t k = 0; k < 2; k++) {
+        mv_synthetic *other;
+        ck_assert_int_eq(mv_synthetic_open(&other, specs[k], &error), MV_OK);
+        const mv_model_view *model = mv_synthetic_get_view(other);
+        one_call truth_call = call_once(reference, model, NULL);
+        for (size_t i = 0; i < n_rows; i++) {
+            if (strcmp(rows[i].suites, "alignment") != 0)
+                continue;
+            one_call c = call_once(mutant, model, rows[i].name);
+            const bool same = memcmp(c.block, truth_call.block, c.n * sizeof *c.block) == 0;
+            if (k == 0)
+                ck_assert_msg(!same, "%s is not there", rows[i].name);
+            else if (strcmp(rows[i].name, "single_last_row_lost") != 0) /* of rows, not of sizes */
+                ck_assert_msg(same || strcmp(rows[i].name, "norm_tail_dropped") == 0,
+                              "%s is everywhere", rows[i].name);
+            free(c.block);
+        }
+        free(truth_call.block);
+        mv_synthetic_close(&other);
+    }
+}
+END_TEST
+
+START_TEST(touches_memory_that_is_not_its_own_with_each_bug_of_canary)
+{
+    const one_call truth_call = call_once(reference, &view, NULL);
+    size_t n_found = 0;
+    for (size_t i = 0; i < n_rows; i++) {
+        if (strcmp(rows[i].suites, "canary") != 0)
+            continue;
+        one_call c = call_once(mutant, &view, rows[i].name);
+        ck_assert_msg(memcmp(c.block, truth_call.block, c.n * sizeof *c.block) != 0 ||
+                          memcmp(c.tokens, truth_call.tokens, sizeof c.tokens) != 0,
+                      "%s is not there", rows[i].name);
+        free(c.block);
+        n_found++;
+    }
+    ck_assert_uint_ge(n_found, 5);
+    free(truth_call.block);
 }
 END_TEST
 
@@ -395,6 +485,8 @@ static Suite *mutant_suite(void)
     tcase_add_test(list, names_for_each_bug_the_suites_that_must_kill_it);
     tcase_add_test(bugs, is_the_reference_to_the_bit_without_a_bug);
     tcase_add_test(bugs, differs_from_the_reference_with_each_bug);
+    tcase_add_test(bugs, differs_on_odd_sizes_alone_with_each_bug_of_alignment);
+    tcase_add_test(bugs, touches_memory_that_is_not_its_own_with_each_bug_of_canary);
     tcase_add_test(bugs, rounds_otherwise_and_no_more_with_each_harmless_variant);
     tcase_add_test(bugs, changes_nothing_that_shows_with_each_equivalent);
     tcase_add_test(bugs, puts_a_bug_into_the_layer_that_was_asked_for);

@@ -91,6 +91,24 @@ START_TEST(reads_v01_with_its_window_and_the_theta_it_leaves_out)
 }
 END_TEST
 
+/* What must never happen: 1e6, or full attention, because a key is missing. */
+START_TEST(takes_v01_without_window_and_theta_for_v01)
+{
+    mv_params p = read_good("{" V01 ",\"vocab_size\":32000}");
+    ck_assert_uint_eq(p.sliding_window, 4096);
+    ck_assert_double_eq(p.rope_theta, 1e4);
+    p = read_good("{" V01 ",\"vocab_size\":32000,\"rope_theta\":null,\"sliding_window\":null}");
+    ck_assert_uint_eq(p.sliding_window, 0); /* it says so */
+    ck_assert_double_eq(p.rope_theta, 1e4);
+    p = read_good("{" V01 ",\"vocab_size\":32000,\"rope_theta\":1e6}"); /* v0.2 */
+    ck_assert_uint_eq(p.sliding_window, 0);
+    ck_assert_double_eq(p.rope_theta, 1e6);
+    p = read_good("{" V01 ",\"vocab_size\":32001}"); /* somebody's own */
+    ck_assert_uint_eq(p.sliding_window, 0);
+    ck_assert_double_eq(p.rope_theta, 1e4);
+}
+END_TEST
+
 START_TEST(reads_v03_without_a_window)
 {
     mv_params p = read_good("{" V01 ",\"vocab_size\":32768,\"rope_theta\":1000000}");
@@ -419,6 +437,7 @@ static Suite *params_suite(void)
     Suite *suite = suite_create("params");
     TCase *tests = tcase_create("params");
     tcase_add_test(tests, reads_v01_with_its_window_and_the_theta_it_leaves_out);
+    tcase_add_test(tests, takes_v01_without_window_and_theta_for_v01);
     tcase_add_test(tests, reads_v03_without_a_window);
     tcase_add_test(tests, ignores_what_changes_no_logit);
     tcase_add_loop_test(tests, refuses_bad_params, 0, N_OF(bad_params));

@@ -17,8 +17,8 @@ enum { OPTION_BACKEND = 1001, OPTION_BACKEND_OPTION, OPTION_OUTPUT, OPTION_VERSI
 static mv_cli shared; /* popt needs addresses that are known before main() */
 
 static const struct poptOption shared_rows[] = {
-    {"model", 'm', POPT_ARG_STRING, &shared.model, 0, "model folder, or synthetic:NAME[,key=value]",
-     "SPEC"},
+    {"model", 'm', POPT_ARG_STRING, &shared.model, 0,
+     "model folder, tiny, or synthetic:NAME[,key=value]", "SPEC"},
     {"backend", 'b', POPT_ARG_STRING, NULL, OPTION_BACKEND,
      "engine by name, or a path with '/'; several with ','", "NAME|PATH.so"},
     {"backend-option", 0, POPT_ARG_STRING, NULL, OPTION_BACKEND_OPTION,

@@ -78,19 +78,6 @@ static void draw_order(session *s)
     }
 }
 
-/* Some machines read their memory at one speed for a while, and then at another. */
-static void doubt_memory(session *s, size_t first_row)
-{
-    double now;
-    const mv_ceilings *c = s->bench.ceilings;
-    if (c == NULL || first_row == s->results.n_runs || c->n_reads == 0 ||
-        mv_probe_memory(&now, c, NULL) != MV_OK)
-        return;
-    for (size_t i = first_row; i < s->results.n_runs; i++)
-        if (s->results.runs[i].shape.threads == c->threads)
-            mv_doubt_memory_mode(&s->results.runs[i], c, now);
-}
-
 static mv_code run_backend(session *s, const char *name, mv_error *error)
 {
     char path[4096], build_id[96];
@@ -124,7 +111,9 @@ static mv_code run_backend(session *s, const char *name, mv_error *error)
             free(rows[i].samples_ns), free(rows[i].chunk_ns);
     }
     free(rows);
-    doubt_memory(s, first);
+    if (first < s->results.n_runs)
+        mv_doubts_read_memory(s->results.runs + first, s->results.n_runs - first,
+                              s->bench.ceilings);
     mv_log_progress("%s", "");
     return code;
 }

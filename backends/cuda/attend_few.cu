@@ -4,7 +4,8 @@
  * result depends on the position and on nothing else. A block takes one row and up to 4 query heads
  * that share a key/value head. A thread has one key: it reads that key's row by itself, and no sum
  * crosses threads before the values. Where a query has several splits, each leaves (sum of weighed
- * values, highest score, sum of exponentials), and the last block to come joins them in their order.
+ * values, highest score, sum of exponentials), and the last block to come joins them in their
+ * order.
  *
  * Keys that the query may not see are not read.
  */
@@ -30,7 +31,8 @@ struct few_block {
     uint32_t from, n; /* keys: positions from ... from + n - 1 */
 };
 
-/* Shared memory, in floats: q [4, E], p [4, 256], m and l [4] each, two words, sums [groups, 4, E] */
+/* Shared memory, in floats: q [4, E], p [4, 256], m and l [4] each, two words, sums [groups, 4, E]
+ */
 MV_DEVICE float *q_of(float *shared)
 {
     return shared;
@@ -177,8 +179,8 @@ MV_DEVICE void weigh_values(float *shared, const few_args<T> &a, const few_block
         MV_UNROLL()
         for (uint32_t h = 0; h < MV_GROUP_MAX; h++)
             MV_UNROLL()
-            for (int i = 0; i < V; i++)
-                to[h * head_dim + i] = acc[h][i];
+        for (int i = 0; i < V; i++)
+            to[h * head_dim + i] = acc[h][i];
     }
     __syncthreads();
 }
@@ -254,9 +256,7 @@ template <typename T> MV_DEVICE void join_splits(const few_args<T> &a, const few
     }
 }
 
-template <typename T, int V>
-MV_KERNEL(THREADS_MOST, 2)
-attend_few_kernel(const few_args<T> a)
+template <typename T, int V> MV_KERNEL(THREADS_MOST, 2) attend_few_kernel(const few_args<T> a)
 {
     MV_SHARED(float, shared);
     few_block b;

@@ -1,9 +1,9 @@
 /* attend_many.cu - attention for many queries in float32, or of a head_dim that the tensor cores'
  * kernel is not made for. It is there to be right; attend_mma.cu is there to be fast.
  *
- * A block takes 16 queries of one head. Keys and values come in tiles of 64 positions from a multiple
- * of 64 on; the ring is a multiple of 64 slots, so that a tile lies in one piece. Softmax is online:
- * a query keeps its highest score, the sum of exponentials, and its weighed values.
+ * A block takes 16 queries of one head. Keys and values come in tiles of 64 positions from a
+ * multiple of 64 on; the ring is a multiple of 64 slots, so that a tile lies in one piece. Softmax
+ * is online: a query keeps its highest score, the sum of exponentials, and its weighed values.
  *
  * A query and a key that it may not see are never multiplied, not even to be masked: 0 times NaN is
  * NaN.
@@ -133,9 +133,7 @@ MV_DEVICE void add_values(const many_room &r, const mv_tile &tile, uint32_t head
     }
 }
 
-template <typename T>
-MV_KERNEL(1024, 1)
-attend_many_kernel(const many_args<T> a)
+template <typename T> MV_KERNEL(1024, 1) attend_many_kernel(const many_args<T> a)
 {
     MV_SHARED(float, shared);
     mv_kernel_begin();
@@ -143,8 +141,8 @@ attend_many_kernel(const many_args<T> a)
     const uint32_t head = blockIdx.y, head_dim = a.s.head_dim, window = a.s.window;
     const uint32_t kv_head = head / (a.s.n_heads / a.s.n_kv_heads);
     const uint32_t newest = tile.position + tile.n - 1;
-    const uint32_t oldest = window > 0 && tile.position + 1 > window ? tile.position + 1 - window
-                                                                     : 0;
+    const uint32_t oldest =
+        window > 0 && tile.position + 1 > window ? tile.position + 1 - window : 0;
     const many_room r = lay_out(shared, head_dim);
     for (uint32_t i = threadIdx.x; i < tile.n * head_dim; i += blockDim.x) {
         const size_t row = tile.row + i / head_dim;

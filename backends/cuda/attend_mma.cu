@@ -1,9 +1,10 @@
 /* attend_mma.cu - attention for many queries on the tensor cores, in bfloat16 with float32 sums.
  *
- * A block of 4 warps takes 64 queries of one head, 16 a warp, held in registers. Keys and values come
- * in tiles of 64 positions from a multiple of 64 on (the ring is a multiple of 64 slots: a tile lies
- * in one piece), copied asynchronously into two buffers in turn. Softmax is online, in base 2. A
- * probability is rounded to bfloat16 before it multiplies a value; the sums of probabilities are not.
+ * A block of 4 warps takes 64 queries of one head, 16 a warp, held in registers. Keys and values
+ * come in tiles of 64 positions from a multiple of 64 on (the ring is a multiple of 64 slots: a
+ * tile lies in one piece), copied asynchronously into two buffers in turn. Softmax is online, in
+ * base 2. A probability is rounded to bfloat16 before it multiplies a value; the sums of
+ * probabilities are not.
  *
  * Only tiles that some query of the block sees in part are masked. There a tensor core multiplies
  * 0 by the values that a query may not see, and 0 times NaN is NaN: values that are not finite are
@@ -21,7 +22,8 @@ struct mma_args {
 };
 
 /* Shared memory: two buffers [KEYS, LD] of keys, two of values, and a bit for each key whose values
- * are not all finite. Rows are 16 bytes longer than a head: eight of them are in different banks. */
+ * are not all finite. Rows are 16 bytes longer than a head: eight of them are in different banks.
+ */
 template <int E> MV_DEVICE mv_bf16 *keys_of(mv_bf16 *shared, uint32_t stage)
 {
     return shared + stage * KEYS * (E + 8);
@@ -116,18 +118,18 @@ MV_DEVICE void score_tile(float (&s)[KEYS / 8][4], const mma_state<E> &st, const
     MV_UNROLL()
     for (int n = 0; n < KEYS / 8; n++)
         MV_UNROLL()
-        for (int e = 0; e < 4; e++)
-            s[n][e] = 0;
+    for (int e = 0; e < 4; e++)
+        s[n][e] = 0;
     MV_UNROLL()
     for (int i = 0; i < E / 16; i++)
         MV_UNROLL()
-        for (int n = 0; n < KEYS / 8; n += 2) {
-            uint32_t b[4];
-            mv_load_tiles<false>(b, k + ((n + lane / 16) * 8 + lane % 8) * LD + i * 16 +
-                                        (lane / 8 % 2) * 8);
-            mv_mma(s[n], st.q[i], b[0], b[1]);
-            mv_mma(s[n + 1], st.q[i], b[2], b[3]);
-        }
+    for (int n = 0; n < KEYS / 8; n += 2) {
+        uint32_t b[4];
+        mv_load_tiles<false>(b, k + ((n + lane / 16) * 8 + lane % 8) * LD + i * 16 +
+                                    (lane / 8 % 2) * 8);
+        mv_mma(s[n], st.q[i], b[0], b[1]);
+        mv_mma(s[n + 1], st.q[i], b[2], b[3]);
+    }
 }
 
 /* Position of the first key that the query at `position` sees. */
@@ -149,11 +151,11 @@ MV_DEVICE void mask_tile(float (&s)[KEYS / 8][4], uint32_t first_row, uint32_t b
     MV_UNROLL()
     for (int n = 0; n < KEYS / 8; n++)
         MV_UNROLL()
-        for (int e = 0; e < 4; e++) {
-            const uint32_t key = base + n * 8 + column + e % 2, row = first_row + e / 2 * 8;
-            if (key > row || key < oldest[e / 2])
-                s[n][e] = -INFINITY;
-        }
+    for (int e = 0; e < 4; e++) {
+        const uint32_t key = base + n * 8 + column + e % 2, row = first_row + e / 2 * 8;
+        if (key > row || key < oldest[e / 2])
+            s[n][e] = -INFINITY;
+    }
 }
 
 /* Scores become probabilities below the highest so far; what was there before is rescaled. A row of
@@ -165,8 +167,8 @@ MV_DEVICE void soften_tile(mma_state<E> &st, float (&s)[KEYS / 8][4], float scal
     MV_UNROLL()
     for (int n = 0; n < KEYS / 8; n++)
         MV_UNROLL()
-        for (int e = 0; e < 4; e++)
-            highest[e / 2] = fmaxf(highest[e / 2], s[n][e]);
+    for (int e = 0; e < 4; e++)
+        highest[e / 2] = fmaxf(highest[e / 2], s[n][e]);
     MV_UNROLL()
     for (int r = 0; r < 2; r++) {
         highest[r] = mv_quad_max(highest[r]);
@@ -183,10 +185,10 @@ MV_DEVICE void soften_tile(mma_state<E> &st, float (&s)[KEYS / 8][4], float scal
     MV_UNROLL()
     for (int n = 0; n < KEYS / 8; n++)
         MV_UNROLL()
-        for (int e = 0; e < 4; e++) {
-            s[n][e] = mv_exp2((s[n][e] - from[e / 2]) * scale_log2);
-            st.sum[e / 2] += s[n][e];
-        }
+    for (int e = 0; e < 4; e++) {
+        s[n][e] = mv_exp2((s[n][e] - from[e / 2]) * scale_log2);
+        st.sum[e / 2] += s[n][e];
+    }
 }
 
 template <int E>
@@ -196,9 +198,9 @@ MV_DEVICE void add_values(mma_state<E> &st, const float (&p)[KEYS / 8][4], const
     const uint32_t lane = threadIdx.x % 32;
     MV_UNROLL()
     for (int k = 0; k < KEYS / 16; k++) {
-        const uint32_t a[4] = {
-            mv_pack(p[2 * k][0], p[2 * k][1]), mv_pack(p[2 * k][2], p[2 * k][3]),
-            mv_pack(p[2 * k + 1][0], p[2 * k + 1][1]), mv_pack(p[2 * k + 1][2], p[2 * k + 1][3])};
+        const uint32_t a[4] = {mv_pack(p[2 * k][0], p[2 * k][1]), mv_pack(p[2 * k][2], p[2 * k][3]),
+                               mv_pack(p[2 * k + 1][0], p[2 * k + 1][1]),
+                               mv_pack(p[2 * k + 1][2], p[2 * k + 1][3])};
         MV_UNROLL()
         for (int n = 0; n < E / 8; n += 2) {
             uint32_t b[4];
@@ -226,8 +228,7 @@ MV_DEVICE void spoil_rows(mma_state<E> &st, const unsigned *bad, uint32_t first_
     }
 }
 
-template <int E>
-MV_DEVICE void write_rows(mma_state<E> &st, const mma_args &a, const mv_tile &tile)
+template <int E> MV_DEVICE void write_rows(mma_state<E> &st, const mma_args &a, const mv_tile &tile)
 {
     const uint32_t lane = threadIdx.x % 32;
     MV_UNROLL()
@@ -245,9 +246,7 @@ MV_DEVICE void write_rows(mma_state<E> &st, const mma_args &a, const mv_tile &ti
     }
 }
 
-template <int E>
-MV_KERNEL(WARPS * 32, 2)
-attend_mma_kernel(const mma_args a)
+template <int E> MV_KERNEL(WARPS * 32, 2) attend_mma_kernel(const mma_args a)
 {
     MV_SHARED(mv_bf16, shared);
     mv_kernel_begin();
@@ -255,8 +254,8 @@ attend_mma_kernel(const mma_args a)
     const mv_tile tile = a.tiles[blockIdx.x];
     const uint32_t window = a.s.window, newest = tile.position + tile.n - 1;
     const uint32_t oldest = oldest_of(tile.position, window);
-    const size_t head = (size_t)tile.sequence * a.s.n_kv_heads +
-                        blockIdx.y / (a.s.n_heads / a.s.n_kv_heads);
+    const size_t head =
+        (size_t)tile.sequence * a.s.n_kv_heads + blockIdx.y / (a.s.n_heads / a.s.n_kv_heads);
     const uint32_t first_row = tile.position + threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4;
     mma_state<E> st = {};
     st.highest[0] = st.highest[1] = -INFINITY;
@@ -267,8 +266,8 @@ attend_mma_kernel(const mma_args a)
         const bool partly = base + KEYS - 1 > tile.position || base < oldest_of(newest, window);
         float s[KEYS / 8][4];
         if (base + KEYS <= newest)
-            load_tile<E>(keys_of<E>(shared, stage ^ 1), values_of<E>(shared, stage ^ 1), a, head, base + KEYS, oldest,
-                         newest);
+            load_tile<E>(keys_of<E>(shared, stage ^ 1), values_of<E>(shared, stage ^ 1), a, head,
+                         base + KEYS, oldest, newest);
         else
             mv_copy_commit(); /* of nothing, so that the count below holds */
         if (threadIdx.x == 0)
@@ -294,8 +293,7 @@ attend_mma_kernel(const mma_args a)
 
 /* ---- host ---- */
 
-template <int E>
-static void attend(mv_device *d, const mma_args &a, uint32_t n_tiles)
+template <int E> static void attend(mv_device *d, const mma_args &a, uint32_t n_tiles)
 {
     const size_t bytes = 4 * (size_t)KEYS * (E + 8) * sizeof(mv_bf16) + 2 * sizeof(unsigned);
     const mv_shape shape = {{n_tiles, a.s.n_heads, 1}, WARPS * 32, bytes, false};

@@ -1,5 +1,5 @@
-/* cuda.c - the backend's table: checks what it is given, keeps the books, and calls mv_forward(). One
- * text for both devices: mv_device_backend says which. */
+/* cuda.c - the backend's table: checks what it is given, keeps the books, and calls mv_forward().
+ * One text for both devices: mv_device_backend says which. */
 #include <stdlib.h>
 
 #include "backends/cuda/cuda_engine.h"
@@ -161,8 +161,8 @@ static mv_code make_spans(const mv_engine *e, const mv_batch *batch, mv_span *sp
             return mv_fail(error, MV_ERR_ARGUMENT,
                            "%s: %u new tokens for sequence %u, which has %llu of at most %u "
                            "positions",
-                           mv_device_backend, n, sequence,
-                           (unsigned long long)e->n_seen[sequence], e->max_positions);
+                           mv_device_backend, n, sequence, (unsigned long long)e->n_seen[sequence],
+                           e->max_positions);
         spans[i] = (mv_span){sequence, e->n_seen[sequence], n, row, true};
         row += n;
     }

@@ -1,8 +1,8 @@
 /* cuda_engine.h - what one engine holds, and the parts of a forward pass.
  *
- * Shapes: T rows of a piece, D dim, F hidden_dim, H*E queries, K*E keys, C slots of the ring. "typed"
- * is bfloat16 or float32, as the engine computes. Leading dimensions are multiples of 8 elements,
- * and what lies beyond the last column is 0 in weights and in what they multiply.
+ * Shapes: T rows of a piece, D dim, F hidden_dim, H*E queries, K*E keys, C slots of the ring.
+ * "typed" is bfloat16 or float32, as the engine computes. Leading dimensions are multiples of 8
+ * elements, and what lies beyond the last column is 0 in weights and in what they multiply.
  *
  * The ring keeps position p in slot p mod C. C is a multiple of 64, and at least W + T: the new
  * tokens of a piece are written before anyone reads, without overwriting what their first query
@@ -15,8 +15,8 @@
 #include "backends/mistral_backend.h"
 
 enum {
-    MV_PIECE_MOST = 4096,  /* rows at a time; more of a call are more pieces */
-    MV_LOGIT_ROWS = 256,   /* rows of logits at a time */
+    MV_PIECE_MOST = 4096,   /* rows at a time; more of a call are more pieces */
+    MV_LOGIT_ROWS = 256,    /* rows of logits at a time */
     MV_SPLIT_ROWS_MOST = 64 /* rows of a piece for which attention may be split over keys */
 };
 
@@ -46,7 +46,7 @@ typedef struct mv_layer_weights {
 
 /* What --backend-option asks for. */
 typedef struct mv_choices {
-    bool graphs, pdl, tune;
+    bool graphs, pdl;
     uint32_t ordinal, piece;
 } mv_choices;
 
@@ -105,7 +105,8 @@ struct mv_engine {
 MV_MUST_CHECK mv_code mv_choices_read(mv_choices *chosen, const mv_engine_options *options,
                                       mv_error *error);
 
-/* cuda_memory.c: takes all memory, or says what is missing. mv_memory_free() takes what is there. */
+/* cuda_memory.c: takes all memory, or says what is missing. mv_memory_free() takes what is there.
+ */
 MV_MUST_CHECK mv_code mv_memory_take(mv_engine *e, const mv_model_view *model, mv_error *error);
 MV_MUST_CHECK mv_code mv_memory_take_taps(mv_engine *e, mv_error *error);
 void mv_memory_free(mv_engine *e);
@@ -145,8 +146,8 @@ static inline size_t mv_round_up(size_t n, size_t step)
 
 static inline mv_ring mv_ring_of(const mv_engine *e, uint32_t layer)
 {
-    const size_t bytes = (size_t)layer * e->max_sequences * e->p.n_kv_heads * e->n_slots *
-                         e->p.head_dim * e->size;
+    const size_t bytes =
+        (size_t)layer * e->max_sequences * e->p.n_kv_heads * e->n_slots * e->p.head_dim * e->size;
     const mv_ring ring = {e->ring_k + bytes, e->ring_v + bytes};
     return ring;
 }

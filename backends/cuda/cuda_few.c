@@ -1,6 +1,6 @@
 /* cuda_few.c - up to 8 rows: five kernels a layer, each reading its weights once. Everything that
- * changes from call to call is in e->rows, so that a call of n rows is the same list of kernels each
- * time: recorded once as a graph for each n, and then started as a whole. */
+ * changes from call to call is in e->rows, so that a call of n rows is the same list of kernels
+ * each time: recorded once as a graph for each n, and then started as a whole. */
 #include "backends/cuda/cuda_engine.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* cuda_forward.c - a call in pieces: what the device is told about rows, and which way they take. */
+/* cuda_forward.c - a call in pieces: what the device is told about rows, and which way they take.
+ */
 #include "backends/cuda/cuda_engine.h"
 
 #include <string.h>
@@ -38,8 +39,7 @@ static void describe_rows(mv_engine *e, mv_piece *piece, const int32_t *tokens, 
         const mv_span *s = &e->spans[i];
         for (uint64_t t = 0; t < s->n; t++) {
             const size_t row = s->row + t;
-            e->host_rows[row] =
-                (mv_row){tokens[row], s->sequence, (uint32_t)(s->start + t), 0};
+            e->host_rows[row] = (mv_row){tokens[row], s->sequence, (uint32_t)(s->start + t), 0};
             if (which == MV_LOGITS_ALL || (which == MV_LOGITS_LAST && s->ends && t == s->n - 1))
                 e->index[piece->n_logits++] = (uint32_t)row;
         }
@@ -77,8 +77,7 @@ mv_code mv_forward(mv_engine *e, const mv_span *all, uint32_t n_all, const int32
         const bool few = piece.n_rows <= MV_FEW_ROWS && e->tap == NULL;
         if (!few)
             make_tiles(e, &piece);
-        code = few ? mv_few_rows(e, &piece, logits, error)
-                   : mv_many_rows(e, &piece, logits, error);
+        code = few ? mv_few_rows(e, &piece, logits, error) : mv_many_rows(e, &piece, logits, error);
         mv_work_count(e, &piece, few);
         tokens += piece.n_rows;
         if (logits != NULL)

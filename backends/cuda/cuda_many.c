@@ -114,8 +114,8 @@ static void queue_logits(mv_engine *e, size_t first, size_t n, float *logits)
     mv_device_download(e->device, logits, e->logits, n * s->vocab_size * sizeof *logits);
 }
 
-/* Norm and logits with a tap: all rows are normed, so that it sees them, and those that are asked for
- * go on one by one. */
+/* Norm and logits with a tap: all rows are normed, so that it sees them, and those that are asked
+ * for go on one by one. */
 static void show_output(mv_engine *e, const mv_piece *piece, const float *norm, float *logits)
 {
     const mv_dims *s = &e->dims;

@@ -185,12 +185,11 @@ static mv_code take_layers(mv_engine *e, mv_error *error)
                        e->p.n_layers);
     for (uint32_t l = 0; l < e->p.n_layers && code == MV_OK; l++) {
         mv_layer_weights *w = &e->layers[l];
-        const array some[] = {
-            {&w->qkv, qkv, s->ld_dim, e->size, WEIGHTS, LEFT, "wq, wk and wv"},
-            {&w->o, s->dim, s->ld_heads, e->size, WEIGHTS, LEFT, "wo"},
-            {&w->gate_up, 2 * (size_t)s->hidden_dim, s->ld_dim, e->size, WEIGHTS, LEFT,
-             "w1 and w3"},
-            {&w->down, s->dim, s->ld_ff, e->size, WEIGHTS, LEFT, "w2"}};
+        const array some[] = {{&w->qkv, qkv, s->ld_dim, e->size, WEIGHTS, LEFT, "wq, wk and wv"},
+                              {&w->o, s->dim, s->ld_heads, e->size, WEIGHTS, LEFT, "wo"},
+                              {&w->gate_up, 2 * (size_t)s->hidden_dim, s->ld_dim, e->size, WEIGHTS,
+                               LEFT, "w1 and w3"},
+                              {&w->down, s->dim, s->ld_ff, e->size, WEIGHTS, LEFT, "w2"}};
         for (size_t i = 0; i < 4 && code == MV_OK; i++)
             code = take_array(e, &some[i], error);
     }
@@ -254,16 +253,26 @@ mv_code mv_memory_take_taps(mv_engine *e, mv_error *error)
 
 void mv_memory_free(mv_engine *e)
 {
-    void *device[] = {e->embedding,    e->output == e->embedding ? NULL : e->output,
-                      e->norms,        e->turns,
-                      e->ring_k,       e->ring_v,
-                      e->x,            e->normed,
-                      e->qkv,          e->heads,
-                      e->gate_up,      e->hidden,
-                      e->logits,       e->splits.partial,
-                      e->rows,         e->splits.counters,
-                      e->device_index, e->device_tiles,
-                      e->tap_a,        e->tap_b};
+    void *device[] = {e->embedding,
+                      e->output == e->embedding ? NULL : e->output,
+                      e->norms,
+                      e->turns,
+                      e->ring_k,
+                      e->ring_v,
+                      e->x,
+                      e->normed,
+                      e->qkv,
+                      e->heads,
+                      e->gate_up,
+                      e->hidden,
+                      e->logits,
+                      e->splits.partial,
+                      e->rows,
+                      e->splits.counters,
+                      e->device_index,
+                      e->device_tiles,
+                      e->tap_a,
+                      e->tap_b};
     void *host[] = {e->host_rows, e->index, e->tiles, e->host_logits, e->tap_host};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++)
         mv_device_give(e->device, device[i]);

@@ -231,8 +231,8 @@ mv_code mv_upload_weights(mv_engine *e, const mv_model_view *model, uint32_t n_t
     uploader one[THREADS_MOST];
     pthread_t threads[THREADS_MOST];
     bool started[THREADS_MOST] = {false};
-    uint32_t n = n_threads > 0 && n_threads < e->facts->copy_lanes ? n_threads
-                                                                   : e->facts->copy_lanes;
+    uint32_t n =
+        n_threads > 0 && n_threads < e->facts->copy_lanes ? n_threads : e->facts->copy_lanes;
     n = n < 1 ? 1 : n > THREADS_MOST ? THREADS_MOST : n;
     mv_code code = send_small(e, model, all.room_bytes, error);
     if (code != MV_OK)

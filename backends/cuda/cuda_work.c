@@ -50,8 +50,8 @@ uint64_t mv_work_weight_bytes(const mv_engine *e)
 {
     const mv_dims *s = &e->dims;
     const uint64_t qkv = (uint64_t)(s->n_heads + 2 * s->n_kv_heads) * s->head_dim;
-    const uint64_t a_layer = (qkv + 2ull * s->hidden_dim) * s->ld_dim +
-                             (uint64_t)s->dim * (s->ld_heads + s->ld_ff);
+    const uint64_t a_layer =
+        (qkv + 2ull * s->hidden_dim) * s->ld_dim + (uint64_t)s->dim * (s->ld_heads + s->ld_ff);
     return a_layer * e->p.n_layers * e->size;
 }
 

@@ -1,5 +1,5 @@
-/* device.h - what the engine asks of a GPU. Two implementations: device_cuda.c over the CUDA runtime
- * and cuBLASLt, emu_device.cpp over this machine's memory.
+/* device.h - what the engine asks of a GPU. Two implementations: device_cuda.c over the CUDA
+ * runtime and cuBLASLt, emu_device.cpp over this machine's memory.
  *
  * Work is queued in order on one queue; mv_device_wait() is where it is known to be done. What goes
  * wrong in between is remembered and told there. An engine and its device belong to one thread.

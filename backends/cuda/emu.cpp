@@ -366,8 +366,8 @@ void mv_emu_mma(mv_emu_lanes &lanes, int)
             lanes.out[l].f[i] = d[l / 4 + i / 2 * 8][l % 4 * 2 + i % 2];
 }
 
-/* ldmatrix: lane l gets of each tile row l / 4, columns 2 (l % 4) and the next; turned, column l / 4
- * and those rows. */
+/* ldmatrix: lane l gets of each tile row l / 4, columns 2 (l % 4) and the next; turned, column l /
+ * 4 and those rows. */
 void mv_emu_tiles(mv_emu_lanes &lanes, int transposed)
 {
     for (int l = 0; l < 32; l++) {

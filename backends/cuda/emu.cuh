@@ -49,8 +49,8 @@ extern unsigned char *mv_emu_shared;
 void __syncthreads(void);
 void mv_emu_fail(const char *what);
 
-/* A warp instruction: every lane brings `in`; the last to come runs all() over the 32 of them; every
- * lane then finds its answer in `out`. */
+/* A warp instruction: every lane brings `in`; the last to come runs all() over the 32 of them;
+ * every lane then finds its answer in `out`. */
 union mv_emu_slot {
     float f[64];
     uint32_t u[64];

@@ -1,6 +1,6 @@
-/* emu_device.cpp - device.h over this machine's memory. What is queued is done at once; a graph is a
- * list of what to do. An allocation ends at a page that may not be touched, up to the 255 bytes of
- * its alignment, which mv_device_wait() checks; it is full of NaN when it is taken. */
+/* emu_device.cpp - device.h over this machine's memory. What is queued is done at once; a graph is
+ * a list of what to do. An allocation ends at a page that may not be touched, up to the 255 bytes
+ * of its alignment, which mv_device_wait() checks; it is full of NaN when it is taken. */
 #include "backends/cuda/device.h"
 
 #include <functional>
@@ -237,7 +237,8 @@ static float dot(const float *a, const float *b, size_t n)
             sums[j] += a[i + j] * b[i + j];
     for (; i < n; i++)
         sums[0] += a[i] * b[i];
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
+           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
 static void widen(std::vector<float> &to, const void *from, mv_dtype dtype, size_t n)

@@ -1,4 +1,5 @@
-/* fiber.cpp - see fiber.h. The sanitizers are told of each switch: they keep the bounds of a stack. */
+/* fiber.cpp - see fiber.h. The sanitizers are told of each switch: they keep the bounds of a stack.
+ */
 #include "backends/cuda/fiber.h"
 
 #include <stdint.h>

@@ -1,12 +1,12 @@
 /* gemv.cu - a few rows times a weight, with what comes before and after in the same kernel.
  *
- * The weight is read once, from the device's memory, and that is the time it takes. Each block has a
- * contiguous range of outputs, so that all blocks read as much; a warp takes 4 outputs at a time
+ * The weight is read once, from the device's memory, and that is the time it takes. Each block has
+ * a contiguous range of outputs, so that all blocks read as much; a warp takes 4 outputs at a time
  * and keeps 8 loads of 16 bytes a lane under way. Inputs come from shared memory (normed there, by
  * every block for itself: 8 KB a row from the second-level cache) or through the first-level cache.
  *
- * A sum runs in 32 lanes, each over every 32nd vector in order, and then over the lanes in pairs: the
- * same for every number of rows, blocks and threads.
+ * A sum runs in 32 lanes, each over every 32nd vector in order, and then over the lanes in pairs:
+ * the same for every number of rows, blocks and threads.
  */
 #include "backends/cuda/launch.cuh"
 
@@ -29,8 +29,7 @@ template <typename T> struct gemv_args {
 
 /* RMSNorm of each row of x to shared memory, as norm_kernel does it but for the order of sums.
  * normed [n_rows, ld_dim], zero beyond dim; sums [warps]. */
-template <typename T>
-MV_DEVICE void norm_rows(T *normed, float *sums, const gemv_args<T> &a)
+template <typename T> MV_DEVICE void norm_rows(T *normed, float *sums, const gemv_args<T> &a)
 {
     const uint32_t dim = a.s.dim, ld = a.s.ld_dim;
     for (uint32_t row = 0; row < a.n_rows; row++) {
@@ -53,8 +52,8 @@ MV_DEVICE void norm_rows(T *normed, float *sums, const gemv_args<T> &a)
     }
 }
 
-/* acc[o * ROWS + r] = sum over k of weight[first + o, k] in[r, k], this lane's part. Outputs and rows
- * beyond the last repeat the last. */
+/* acc[o * ROWS + r] = sum over k of weight[first + o, k] in[r, k], this lane's part. Outputs and
+ * rows beyond the last repeat the last. */
 template <typename T, int ROWS>
 MV_DEVICE void multiply(float (&acc)[OUTPUTS * ROWS], const gemv_args<T> &a, const T *in,
                         size_t ld_in, uint32_t first)
@@ -81,8 +80,8 @@ MV_DEVICE void multiply(float (&acc)[OUTPUTS * ROWS], const gemv_args<T> &a, con
             MV_UNROLL()
             for (int o = 0; o < OUTPUTS; o++)
                 MV_UNROLL()
-                for (uint32_t i = 0; i < V; i++)
-                    acc[o * ROWS + r] += mv_element(row[o], (int)i, in) * mv_element(v, (int)i, in);
+            for (uint32_t i = 0; i < V; i++)
+                acc[o * ROWS + r] += mv_element(row[o], (int)i, in) * mv_element(v, (int)i, in);
         }
     }
 }
@@ -106,8 +105,8 @@ MV_DEVICE void put_qkv(const gemv_args<T> &a, uint32_t r, uint32_t at, float x, 
     T *to = (T *)a.out + r * a.ld_out + at;
     if (head >= s.n_heads) {
         const uint32_t kv_head = head - (head < n_turned ? s.n_heads : n_turned);
-        const size_t slot = ((size_t)row.sequence * s.n_kv_heads + kv_head) * s.n_slots +
-                            row.position % s.n_slots;
+        const size_t slot =
+            ((size_t)row.sequence * s.n_kv_heads + kv_head) * s.n_slots + row.position % s.n_slots;
         to = (head < n_turned ? a.ring_k : a.ring_v) + slot * s.head_dim + pair;
     }
     mv_assign(to[0], x);
@@ -138,9 +137,7 @@ MV_DEVICE void put_pair(const gemv_args<T> &a, uint32_t r, uint32_t at, float x,
     }
 }
 
-template <typename T, int ROWS, int KIND>
-MV_KERNEL(512, 1)
-gemv_kernel(const gemv_args<T> a)
+template <typename T, int ROWS, int KIND> MV_KERNEL(512, 1) gemv_kernel(const gemv_args<T> a)
 {
     MV_SHARED(float, sums); /* [32], then normed */
     mv_kernel_begin();

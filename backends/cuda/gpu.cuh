@@ -1,8 +1,8 @@
 /* gpu.cuh - the part of CUDA C++ that the kernels are written in.
  *
- * nvcc makes a GPU's code of a kernel; g++ makes of the same text one that backends/cuda/emu.cuh runs
- * on the CPU. A kernel therefore uses what is declared here and nothing else: threadIdx and its
- * kin, __syncthreads(), dynamic shared memory, sums over a warp, and the four tensor-core
+ * nvcc makes a GPU's code of a kernel; g++ makes of the same text one that backends/cuda/emu.cuh
+ * runs on the CPU. A kernel therefore uses what is declared here and nothing else: threadIdx and
+ * its kin, __syncthreads(), dynamic shared memory, sums over a warp, and the four tensor-core
  * instructions below. All block sizes are multiples of 32.
  */
 #ifndef MV_CUDA_GPU_CUH

@@ -1,4 +1,5 @@
-/* launch.cuh - starts a kernel: on the device's queue, or in the emulator. Included by .cu files. */
+/* launch.cuh - starts a kernel: on the device's queue, or in the emulator. Included by .cu files.
+ */
 #ifndef MV_CUDA_LAUNCH_CUH
 #define MV_CUDA_LAUNCH_CUH
 
@@ -8,12 +9,7 @@
 
 #ifdef __CUDACC__
 
-/* device_cuda.c */
-extern "C" {
-cudaStream_t mv_cuda_stream(const mv_device *device);
-bool mv_cuda_pdl(const mv_device *device);
-void mv_cuda_note(mv_device *device, cudaError_t status, const char *what);
-}
+#include "backends/cuda/cuda_queue.cuh"
 
 template <typename... P, typename... A>
 static void mv_launch(mv_device *d, const char *name, const mv_shape &shape, void (*kernel)(P...),
