@@ -200,9 +200,9 @@ static void compare_times(mv_bench_comparison *row, const mv_bench_run *now,
     (void)snprintf(row->method, sizeof row->method, "baseline");
     (void)snprintf(row->clock, sizeof row->clock, "wall");
     row->gate_percent = percent;
-    row->ratio = (mv_estimate){a->value / b->value, a->low / b->high, a->high / b->low};
-    if (isnan(row->ratio.low)) /* infinite over infinite: two rows without an interval */
-        row->ratio.low = 0;
+    /* A row of too few samples has no interval: any rate from 0 up. */
+    row->ratio = (mv_estimate){a->value / b->value, a->low > 0 ? a->low / b->high : 0,
+                               b->low > 0 ? a->high / b->low : INFINITY};
     row->verdict = row->ratio.low > most        ? MV_BENCH_SLOWER
                    : row->ratio.high < 1 / most ? MV_BENCH_FASTER
                    : row->ratio.high < most     ? MV_BENCH_SAME

@@ -4,13 +4,13 @@
 #include <math.h>
 
 static const mv_tolerance tolerances[] = {
-    {MV_COMPUTE_F32, 3.0, 8.0, 4.0,
-     "12 harmless reorderings reach 1.84, 5.0 and 2.35 (probe, stories260k); of 154 planted bugs "
-     "the "
-     "mildest that logits show is 7 x these limits (docs/NUMERICS.md, 2026-11)"},
-    {MV_COMPUTE_BF16, 1.5, 4.0, 3.0,
-     "14 harmless reorderings reach 1.07, 2.30 and 1.20 on the probe; a window one too wide in one "
-     "layer is 1.7 (docs/NUMERICS.md, 2026-11)"},
+    {MV_COMPUTE_F32, 4.0, 12.0, 6.0,
+     "1,000 runs of 17 harmless reorderings and of blas reach 2.5, 7.5 and 3.3; the mildest "
+     "planted "
+     "bug that logits show is 4 x these limits (docs/NUMERICS.md, 2026-11)"},
+    {MV_COMPUTE_BF16, 1.5, 6.0, 3.0,
+     "the same 1,000 runs reach 1.15, 4.0 and 1.4; a window one too wide in one layer is 2.1 to 16 "
+     "(docs/NUMERICS.md, 2026-11)"},
     {MV_COMPUTE_F64, 4.0, 8.0, 4.0,
      "the yardstick is the rounding of the logits to float32; frequencies from powf() make 3.5"},
 };

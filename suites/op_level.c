@@ -3,11 +3,14 @@
  * Logits at ordinary inputs hide much: with activations of size 1 an epsilon of 1e-3 changes
  * little, and with small scores a softmax that forgets to subtract the maximum is right. So the
  * engine is lent weights that bring one operation to its edge, and every row is compared with the
- * oracle of those same weights: tiny activations    embeddings 2^-9 of their size: in the first
- * norm epsilon is as large as the mean of squares huge activations    embeddings 2^9 of their size:
- * squares that overflow float16 huge scores         wq 2^5 of its size: exp() of an unshifted score
- * overflows uniform attention   wq = 0: all keys weigh the same; a key more or less shows at full
- * size saturated gate      w1 2^6 of its size: silu on both of its flat sides
+ * oracle of those same weights:
+ *
+ *   - tiny activations: embeddings 2^-9 of their size. In the first norm epsilon is as large as the
+ *     mean of squares
+ *   - huge activations: embeddings 2^9 of their size. Squares that overflow float16
+ *   - huge scores: wq 2^3 of its size. exp() of an unshifted score overflows
+ *   - uniform attention: wq = 0. All keys weigh the same, and one more or less shows at full size
+ *   - saturated gate: w1 2^6 of its size. silu on both of its flat sides
  *
  * Catches: a wrong epsilon, an epsilon outside the root, softmax without the maximum,
  * half-precision accumulation, GELU for SiLU. Seen in bfloat16, too, where ordinary logits do not

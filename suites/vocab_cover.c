@@ -1,12 +1,12 @@
 /* vocab_cover - every id of the vocabulary has its own row of the embedding and of the output.
  *
  * Each id is brought to the engine at least once, in an order that jumps about, and every compared
- * row has all columns of the output. A vocabulary that fits the budget is brought whole, with a row
- * of logits for each id, through the model as it is. Above that the budget, 2e10 multiply-adds
- * (1e11 for a large model), is spent on one layer of the model and one row of logits for 16 ids:
- * the row sees all 16, each with the same weight (wq is zero, the window 16), so that a wrong one
- * shows. If not all ids fit, the case is named "every 5th id" and brings those, the first and the
- * last.
+ * row has all columns of the output. A vocabulary of up to 2048 is brought with a row of logits for
+ * each id, through the model as it is. Above that it is one layer of the model, and one row of
+ * logits for 16 ids: the row sees all 16, each with the same weight (wq is zero, the window 16), so
+ * that a wrong one shows. The budget then is 2e10 multiply-adds (1e11 for a large model) and 16
+ * million logits; if not all ids fit, the case is named "every 5th id and the last" and brings
+ * those.
  *
  * Compares every row with the float64 oracle of the same weights, and counts the ids that were in
  * reach of a row that was compared: fewer than the name says is vacuous.
@@ -28,7 +28,7 @@ enum {
     IDS_A_ROW = 16,    /* else */
     A_CASE = 1024      /* tokens */
 };
-static const double budget = 2e10, large_budget = 1e11;
+static const double budget = 2e10, large_budget = 1e11, most_logits = 1.6e7;
 
 /* What is brought, in what way. */
 typedef struct plan {
@@ -59,7 +59,8 @@ static plan make_plan(const mv_run *run)
         const double a_token =
             layer_products(mv_layer_at(model, 0)) + n_products(&model->output) / IDS_A_ROW;
         const double affordable = (large ? large_budget : budget) / a_token;
-        p.stride = affordable >= V ? 1 : (uint32_t)ceil(V / fmax(affordable, IDS_A_ROW));
+        const double n = fmin(affordable, most_logits / V * IDS_A_ROW);
+        p.stride = n >= V ? 1 : (uint32_t)ceil(V / fmax(n, IDS_A_ROW));
     }
     p.n_ids = (V - 1) / p.stride + 1 + ((V - 1) % p.stride != 0);
     return p;

@@ -6,6 +6,7 @@
 
 #include "harness/backend.h"
 #include "harness/bench.h"
+#include "harness/bench_doubts.h"
 #include "harness/model.h"
 #include "harness/roofline.h"
 
@@ -250,6 +251,71 @@ START_TEST(a_limit_that_was_passed_is_not_believed)
 }
 END_TEST
 
+START_TEST(a_core_of_openblas_has_the_level_of_its_instructions)
+{
+    static const struct {
+        const char *core;
+        int level;
+    } table[] = {{"Prescott", 0}, {"Sandybridge", 0}, {"no such core", 0}, {"Haswell", 1},
+                 {"ZEN", 1},      {"SkylakeX", 2},    {"Cooperlake", 3},   {"SapphireRapids", 3}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        ck_assert_msg(mv_blas_core_level(table[i].core) == table[i].level, "%s", table[i].core);
+}
+END_TEST
+
+START_TEST(a_blas_core_below_the_cpu_is_doubted)
+{
+    static const char *const cores[] = {"", "SapphireRapids", "Prescott"};
+    for (int i = 0; i < 3; i++) {
+        mv_doubts doubts;
+        mv_doubts_begin(&doubts);
+        mv_bench_run_clear(&run);
+        (void)snprintf(doubts.blas_core, sizeof doubts.blas_core, "%s", cores[i]);
+        mv_doubts_end(&doubts, &run);
+#if defined(__x86_64__)
+        const bool has_more = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        ck_assert_int_eq(has_warning("blas_core"), i == 2 && has_more);
+#else
+        ck_assert(!has_warning("blas_core"));
+#endif
+    }
+}
+END_TEST
+
+START_TEST(memory_that_changed_by_a_fifth_is_doubted_unless_others_explain_it)
+{
+    const mv_ceilings ceilings = {.threads = 1, .reads = {{1 << 28, 40e9}}, .n_reads = 1};
+    static const struct {
+        double now;
+        bool is_shared, doubted;
+    } table[] = {{40e9, false, false}, {47e9, false, false}, {34e9, false, false},
+                 {78e9, false, true},  {20e9, false, true},  {20e9, true, false},
+                 {78e9, true, true},   {NAN, false, false}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        mv_bench_run_clear(&run);
+        if (table[i].is_shared)
+            mv_bench_run_warn(&run, "foreign_load", "others");
+        mv_doubt_memory_mode(&run, &ceilings, table[i].now);
+        ck_assert_msg(has_warning("memory_mode") == table[i].doubted, "%g", table[i].now);
+    }
+}
+END_TEST
+
+START_TEST(work_that_the_formulas_explain_is_not_doubted)
+{
+    measure(MV_BENCH_PREFILL,
+            (mv_bench_shape){.prompt = 20, .chunk = 7, .window = 8, .batch = 2, .threads = 1});
+    ck_assert(run.has_work);
+    ck_assert(!has_warning("unexplained_work"));
+    mv_doubts doubts;
+    mv_doubts_begin(&doubts);
+    doubts.model = bench.subject.model;
+    run.work.output_multiply_adds *= 20;
+    mv_doubts_end(&doubts, &run);
+    ck_assert(has_warning("unexplained_work"));
+}
+END_TEST
+
 START_TEST(an_engine_with_wrong_logits_is_not_timed)
 {
     bench.subject.backend = load("template"); /* a Mistral without its layers */
@@ -336,6 +402,10 @@ static Suite *bench_suite(void)
     tcase_add_test(tcase, prefill_in_chunks_and_decode_at_depth_end_at_the_same_logits);
     tcase_add_test(tcase, a_row_is_complete);
     tcase_add_test(tcase, a_limit_that_was_passed_is_not_believed);
+    tcase_add_test(tcase, a_core_of_openblas_has_the_level_of_its_instructions);
+    tcase_add_test(tcase, a_blas_core_below_the_cpu_is_doubted);
+    tcase_add_test(tcase, memory_that_changed_by_a_fifth_is_doubted_unless_others_explain_it);
+    tcase_add_test(tcase, work_that_the_formulas_explain_is_not_doubted);
     tcase_add_test(tcase, an_engine_with_wrong_logits_is_not_timed);
     tcase_add_test(tcase, an_engine_that_ignores_the_window_is_not_timed);
     tcase_add_test(tcase, a_longer_truth_without_a_window_does_not_serve_a_shorter_shape_with_one);
