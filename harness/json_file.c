@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "harness/nearest.h"
+#include "harness/quote.h"
 
 /* O_NONBLOCK: a FIFO of that name must not hang us. */
 static mv_code read_whole(char **bytes, size_t *size, const char *path, size_t max_size,
@@ -76,9 +77,8 @@ mv_code mv_json_load(json_t **root, const char *path, size_t max_size, mv_error 
     json_t *value = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &json_error);
     free(bytes);
     if (value == NULL) {
-        char text[MV_PRINTABLE_SIZE];
         return mv_fail(error, MV_ERR_FORMAT, "%s: not valid JSON: line %d, column %d: %s", path,
-                       json_error.line, json_error.column, mv_printable(text, json_error.text));
+                       json_error.line, json_error.column, mv_plain(json_error.text).text);
     }
     if (!json_is_object(value)) {
         json_decref(value);
@@ -88,23 +88,9 @@ mv_code mv_json_load(json_t **root, const char *path, size_t max_size, mv_error 
     return MV_OK;
 }
 
-const char *mv_printable(char out[MV_PRINTABLE_SIZE], const char *text)
-{
-    size_t n = 0;
-    for (; text[n] != '\0' && n < MV_PRINTABLE_SIZE - 1; n++) {
-        out[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
-    }
-    out[n] = '\0';
-    if (text[n] != '\0') {
-        memcpy(out + n - 3, "...", 3);
-    }
-    return out;
-}
-
 /* "the text \"abc\"", "5", "a list": what was found, for a message. */
 static const char *describe(char *out, size_t size, const json_t *value)
 {
-    char text[MV_PRINTABLE_SIZE];
     switch (json_typeof(value)) {
     case JSON_INTEGER:
         (void)snprintf(out, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
@@ -113,7 +99,7 @@ static const char *describe(char *out, size_t size, const json_t *value)
         (void)snprintf(out, size, "%.17g", json_real_value(value));
         break;
     case JSON_STRING:
-        (void)snprintf(out, size, "the text \"%s\"", mv_printable(text, json_string_value(value)));
+        (void)snprintf(out, size, "the text \"%s\"", mv_plain(json_string_value(value)).text);
         break;
     case JSON_TRUE:
     case JSON_FALSE:
@@ -135,7 +121,7 @@ static const char *describe(char *out, size_t size, const json_t *value)
 static mv_code refuse_unknown(const char *key, const mv_json_rule *rules, size_t n_rules,
                               const char *path, mv_error *error)
 {
-    char text[MV_PRINTABLE_SIZE], hint[96] = "";
+    char hint[96] = "";
     const char **keys = malloc(n_rules * sizeof *keys); /* without it, only the hint is lost */
     if (keys != NULL) {
         for (size_t i = 0; i < n_rules; i++) {
@@ -150,7 +136,7 @@ static mv_code refuse_unknown(const char *key, const mv_json_rule *rules, size_t
     return mv_fail(error, MV_ERR_UNSUPPORTED,
                    "%s: unknown key \"%s\"%s: it may change the arithmetic, so it is not ignored; "
                    "take it out if it does not",
-                   path, mv_printable(text, key), hint);
+                   path, mv_plain(key).text, hint);
 }
 
 static bool allows(const mv_json_rule *rule, const json_t *value)

@@ -16,10 +16,6 @@
 MV_MUST_CHECK mv_code mv_json_load(json_t **root, const char *path, size_t max_size,
                                    mv_error *error);
 
-/* Text from a file made fit for a message: ASCII on one line, cut. Returns out. */
-enum { MV_PRINTABLE_SIZE = 72 };
-const char *mv_printable(char out[MV_PRINTABLE_SIZE], const char *text);
-
 /* What may stand at a key. */
 typedef enum mv_json_rule_kind {
     MV_JSON_USED,          /* the reader looks at it */

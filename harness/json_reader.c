@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "harness/json_file.h"
+#include "harness/quote.h"
 
 mv_code mv_reader_refuse(mv_reader *reader, const char *key, const char *expected,
                          const json_t *found)
 {
-    char text[MV_PRINTABLE_SIZE];
     if (reader->code != MV_OK) {
         return reader->code;
     }
@@ -19,7 +19,7 @@ mv_code mv_reader_refuse(mv_reader *reader, const char *key, const char *expecte
                       : NULL;
     reader->code = mv_fail(reader->error, MV_ERR_FORMAT, "%s: %s%s%s: expected %s, found %s",
                            reader->path, reader->place, reader->place[0] != '\0' ? "." : "", key,
-                           expected, value != NULL ? mv_printable(text, value) : "nothing");
+                           expected, value != NULL ? mv_plain(value).text : "nothing");
     free(value);
     return reader->code;
 }

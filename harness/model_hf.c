@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "harness/json_file.h"
+#include "harness/quote.h"
 #include "harness/weights.h"
 
 enum { MAX_INDEX = 16 << 20, MAX_SHARDS = 10000 };
@@ -85,15 +86,13 @@ static mv_code list_shards(const char ***shards, size_t *n_shards, json_t *map, 
     }
     json_object_foreach(map, tensor, value)
     {
-        char text[MV_PRINTABLE_SIZE], found[MV_PRINTABLE_SIZE];
         const char *name = json_string_value(value);
         if (name == NULL || !is_plain_name(name)) {
             free(names);
             return mv_fail(error, MV_ERR_FORMAT,
                            "%s: \"weight_map\": \"%s\": expected the plain name of a file in the "
                            "same folder, found \"%s\"",
-                           path, mv_printable(text, tensor),
-                           name != NULL ? mv_printable(found, name) : "");
+                           path, mv_plain(tensor).text, name != NULL ? mv_plain(name).text : "");
         }
         names[n++] = name;
     }
@@ -128,11 +127,10 @@ static mv_code check_index(const mv_checkpoint *checkpoint, const char *const *s
             bsearch(&name, shards, checkpoint->n_files, sizeof *shards, compare_texts);
         const mv_weight_file *one = &checkpoint->files[at - shards];
         if (mv_tensor_file_find(one->file, tensor) == NULL) {
-            char text[MV_PRINTABLE_SIZE];
             return mv_fail(error, MV_ERR_FORMAT,
                            "%s: has no tensor \"%s\", although %s says so; the folder mixes two "
                            "downloads, or one is not complete",
-                           one->path, mv_printable(text, tensor), path);
+                           one->path, mv_plain(tensor).text, path);
         }
     }
     return MV_OK;

@@ -9,6 +9,7 @@
 #include "harness/log.h"
 #include "harness/nearest.h"
 #include "harness/params_fields.h"
+#include "harness/quote.h"
 #include "harness/release.h"
 
 #define N_OF(array) (sizeof(array) / sizeof *(array))
@@ -196,7 +197,6 @@ mv_code mv_params_read(mv_params *params, const char *path, mv_error *error)
 
 static mv_code refuse_key(const char *key, const char *where, mv_error *error)
 {
-    char text[MV_PRINTABLE_SIZE];
     const char *names[N_OF(fields)];
     for (size_t i = 0; i < N_OF(fields); i++) {
         names[i] = fields[i].name;
@@ -204,13 +204,13 @@ static mv_code refuse_key(const char *key, const char *where, mv_error *error)
     const char *near = mv_nearest(key, names, N_OF(fields));
     if (near != NULL) {
         return mv_fail(error, MV_ERR_ARGUMENT, "%s: unknown key \"%s\"; did you mean \"%s\"?",
-                       where, mv_printable(text, key), near);
+                       where, mv_plain(key).text, near);
     }
     return mv_fail(error, MV_ERR_ARGUMENT,
                    "%s: unknown key \"%s\"; expected a key of params.json: dim, n_layers, "
                    "head_dim, hidden_dim, n_heads, n_kv_heads, vocab_size, sliding_window, "
                    "norm_eps or rope_theta",
-                   where, mv_printable(text, key));
+                   where, mv_plain(key).text);
 }
 
 /* strtod also takes hex, "inf", "nan" and leading spaces: none of them is a value here. */
@@ -234,9 +234,9 @@ mv_code mv_params_set(mv_params *params, const char *key, const char *value, con
     }
     double number = 0;
     if (!parse_number(&number, value, f->real) || !in_range(f, number)) {
-        char text[MV_PRINTABLE_SIZE], range[96];
+        char range[96];
         return mv_fail(error, MV_ERR_ARGUMENT, "%s: %s: expected %s, found \"%s\"", where, key,
-                       range_text(range, sizeof range, f), mv_printable(text, value));
+                       range_text(range, sizeof range, f), mv_plain(value).text);
     }
     put_field(params, f, number);
     return MV_OK;

@@ -7,6 +7,7 @@
 
 #include "harness/json_file.h"
 #include "harness/params_fields.h"
+#include "harness/quote.h"
 
 #define N_OF(array) (sizeof(array) / sizeof *(array))
 
@@ -87,11 +88,10 @@ static mv_code get_type(context *c, mv_error *error)
 {
     const json_t *type = mv_json_get(c->config, "model_type");
     const char *name = json_string_value(type);
-    char text[MV_PRINTABLE_SIZE];
     if (name == NULL || (strcmp(name, "mistral") != 0 && strcmp(name, "llama") != 0)) {
         return mv_fail(error, name == NULL ? MV_ERR_FORMAT : MV_ERR_UNSUPPORTED,
                        "%s: \"model_type\": expected \"mistral\" or \"llama\", found %s", c->path,
-                       name != NULL ? mv_printable(text, name) : "no such text");
+                       name != NULL ? mv_plain(name).text : "no such text");
     }
     c->llama = strcmp(name, "llama") == 0;
 
@@ -102,7 +102,7 @@ static mv_code get_type(context *c, mv_error *error)
         (json_array_size(list) != 1 || first == NULL || strcmp(first, expected) != 0)) {
         return mv_fail(error, MV_ERR_UNSUPPORTED,
                        "%s: \"architectures\": expected [\"%s\"], found %s", c->path, expected,
-                       first != NULL ? mv_printable(text, first) : "something else");
+                       first != NULL ? mv_plain(first).text : "something else");
     }
     return MV_OK;
 }
@@ -189,13 +189,12 @@ static mv_code get_layer_type(const char **type, const context *c, uint32_t n_la
     }
     for (size_t i = 0; i < n_layers; i++) {
         const char *name = json_string_value(json_array_get(list, i));
-        char text[MV_PRINTABLE_SIZE];
         if (name == NULL ||
             (strcmp(name, "sliding_attention") != 0 && strcmp(name, "full_attention") != 0)) {
             return mv_fail(error, MV_ERR_UNSUPPORTED,
                            "%s: \"layer_types\"[%zu]: expected \"sliding_attention\" or "
                            "\"full_attention\", found %s",
-                           c->path, i, name != NULL ? mv_printable(text, name) : "no text");
+                           c->path, i, name != NULL ? mv_plain(name).text : "no text");
         }
         if (*type != NULL && strcmp(name, *type) != 0) {
             return mv_fail(error, MV_ERR_UNSUPPORTED,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "harness/pickle_machine.h"
+#include "harness/quote.h"
 #include "harness/utf8.h"
 
 /* ---- opcodes; each finds its own argument in the input ---- */

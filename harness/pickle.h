@@ -58,11 +58,4 @@ MV_MUST_CHECK mv_code mv_pickle_read(mv_pickle *pickle, const void *bytes, size_
 /* Also after a failure, or twice. */
 void mv_pickle_free(mv_pickle *pickle);
 
-/* Text from a file made fit for a message: in quotes; what is not printable ASCII as \xNN; cut
- * with "..." after 90 characters. */
-typedef struct mv_quoted {
-    char text[96];
-} mv_quoted;
-mv_quoted mv_quote(const char *bytes, size_t size);
-
 #endif

@@ -1,5 +1,6 @@
 /* pickle_machine.c - the parts of the stack machine: input, stack, memory, messages. */
 #include "harness/pickle_machine.h"
+#include "harness/quote.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -155,25 +156,4 @@ const char *pickle_kind_name(const pickle_value *value)
         [PICKLE_TENSOR] = "a tensor",
     };
     return names[value->kind];
-}
-
-mv_quoted mv_quote(const char *bytes, size_t size)
-{
-    mv_quoted quoted;
-    const size_t room = sizeof quoted.text - sizeof "...\"";
-    size_t n = 0;
-    quoted.text[n++] = '"';
-    size_t i = 0;
-    for (; i < size; i++) {
-        unsigned char c = (unsigned char)bytes[i];
-        bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-        if (n + (plain ? 1 : 4) > room)
-            break;
-        if (plain)
-            quoted.text[n++] = (char)c;
-        else
-            n += (size_t)snprintf(quoted.text + n, sizeof quoted.text - n, "\\x%02x", c);
-    }
-    (void)snprintf(quoted.text + n, sizeof quoted.text - n, "%s\"", i < size ? "..." : "");
-    return quoted;
 }

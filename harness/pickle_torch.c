@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/pickle_value.h"
+#include "harness/quote.h"
 #include "harness/tensor_file.h"
 
 /* ---- the whitelist ---- */

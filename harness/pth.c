@@ -13,6 +13,7 @@
 #include "harness/crc32.h"
 #include "harness/page_in.h"
 #include "harness/pickle.h"
+#include "harness/quote.h"
 #include "harness/tensor_file.h"
 #include "harness/zip_map.h"
 

@@ -7,6 +7,7 @@
 
 #include "harness/json_file.h"
 #include "harness/json_reader.h"
+#include "harness/quote.h"
 #include "harness/results_read_parts.h"
 
 static const char *const verdict_words[] = {"pass", "fail", "error", "vacuous", "skip"};
@@ -84,9 +85,8 @@ void mv_read_tool(mv_reader *reader, const json_t *root, char version[32], char 
     json_object_foreach((json_t *)facts, key, value)
     {
         mv_fact fact;
-        char printable[MV_PRINTABLE_SIZE];
         if (!json_is_string(value)) {
-            mv_reader_refuse(reader, mv_printable(printable, key), "text", value);
+            mv_reader_refuse(reader, mv_plain(key).text, "text", value);
             return;
         }
         mv_copy_text(fact.key, sizeof fact.key, key);

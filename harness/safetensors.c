@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "harness/json_file.h"
+#include "harness/quote.h"
 #include "harness/safetensors_entry.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the weights are used as they lie");
@@ -124,9 +125,8 @@ static mv_code read_header(json_t **header, reader *r, mv_error *error)
     json_t *value = json_loadb((const char *)bytes + LENGTH_SIZE, (size_t)length,
                                JSON_REJECT_DUPLICATES, &json_error);
     if (value == NULL) {
-        char text[MV_PRINTABLE_SIZE];
         return mv_fail(error, MV_ERR_FORMAT, "%s: the header is not valid JSON: byte %d: %s",
-                       r->path, json_error.position, mv_printable(text, json_error.text));
+                       r->path, json_error.position, mv_plain(json_error.text).text);
     }
     if (!json_is_object(value)) {
         json_decref(value);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/json_file.h"
+#include "harness/quote.h"
 
 enum { MAX_NAME = 255 };
 
@@ -16,10 +17,9 @@ static mv_code check_name(const char *name, const char *path, mv_error *error)
         plain = name[i] > ' ' && name[i] <= '~';
     }
     if (!plain) {
-        char text[MV_PRINTABLE_SIZE];
         return mv_fail(error, MV_ERR_FORMAT,
                        "%s: tensor name \"%s\": expected 1 to %d printable ASCII characters", path,
-                       mv_printable(text, name), MAX_NAME);
+                       mv_plain(name).text, MAX_NAME);
     }
     return MV_OK;
 }
@@ -39,10 +39,9 @@ static mv_code read_dtype(mv_dtype *dtype, const char *name, const json_t *entry
     } else if (strcmp(text, "BF16") == 0) {
         *dtype = MV_DTYPE_BF16;
     } else {
-        char found[MV_PRINTABLE_SIZE];
         return mv_fail(error, MV_ERR_UNSUPPORTED,
                        "%s: %.100s: dtype: expected F32, F16 or BF16, found \"%s\"", path, name,
-                       mv_printable(found, text));
+                       mv_plain(text).text);
     }
     return MV_OK;
 }

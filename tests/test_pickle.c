@@ -1,5 +1,6 @@
 /* The pickle machine: what it reads, and that it refuses everything else with a reason. */
 #include "harness/pickle.h"
+#include "harness/quote.h"
 
 #include <string.h>
 
