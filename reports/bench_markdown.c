@@ -24,7 +24,10 @@ static void put_comparisons(mv_bytes *bytes, const mv_bench_results *results)
                            100 * (one->ratio.high - 1));
         else
             mv_bytes_text(bytes, " - |");
-        mv_bytes_print(bytes, " %" PRId64 " | ", one->n_groups);
+        if (one->n_groups >= 0)
+            mv_bytes_print(bytes, " %" PRId64 " | ", one->n_groups);
+        else
+            mv_bytes_text(bytes, " - | ");
         mv_markdown_text(bytes, one->reason);
         mv_bytes_text(bytes, " |\n");
     }

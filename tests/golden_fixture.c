@@ -8,6 +8,7 @@
 
 #include "harness/backend.h"
 #include "harness/synthetic.h"
+#include "tests/make_model.h"
 
 static mv_error error;
 
@@ -183,4 +184,48 @@ void fixture_vouch_dataset(hid_t file, const char *path)
     (void)H5Sclose(space);
     (void)H5Tclose(type);
     (void)H5Dclose(set);
+}
+
+/* ---- what every test of a file starts from ---- */
+
+mv_golden_fixture fixture;
+
+void fixture_set_up(void)
+{
+    fixture.folder = make_folder();
+    (void)snprintf(fixture.path, sizeof fixture.path, "%s/golden.h5", fixture.folder);
+    (void)snprintf(fixture.other, sizeof fixture.other, "%s/other.h5", fixture.folder);
+    fixture.model = fixture_model(FIXTURE_MODEL);
+    fixture.golden = fixture_golden(fixture.model);
+    mv_code code = mv_golden_write(fixture.golden, fixture.path, &error);
+    ck_assert_msg(code == MV_OK, "%s", error.message);
+}
+
+void fixture_tear_down(void)
+{
+    mv_golden_close(&fixture.golden);
+    mv_model_close(&fixture.model);
+    make_folder_remove(fixture.folder);
+}
+
+void fixture_refused(const char *at, mv_code code, const char *what, const char *more)
+{
+    mv_golden *read = NULL;
+    error.message[0] = '\0';
+    ck_assert_msg(mv_golden_open(&read, at, &error) == code, "%s: expected a refusal (%s): '%s'",
+                  at, what, error.message);
+    ck_assert_ptr_null(read);
+    ck_assert_int_eq(error.code, code);
+    ck_assert_msg(strstr(error.message, at) == error.message, "no path: %s", error.message);
+    ck_assert_msg(strstr(error.message, what) != NULL, "no '%s': %s", what, error.message);
+    ck_assert_msg(strstr(error.message, more) != NULL, "no '%s': %s", more, error.message);
+    ck_assert_msg(strchr(error.message, '\n') == NULL, "two lines: %s", error.message);
+}
+
+mv_golden *fixture_accepted(const char *at)
+{
+    mv_golden *read = NULL;
+    mv_code code = mv_golden_open(&read, at, &error);
+    ck_assert_msg(code == MV_OK, "%s", error.message);
+    return read;
 }

@@ -26,6 +26,22 @@ mv_golden *fixture_golden(const mv_model *model);
 unsigned char *fixture_read(const char *path, size_t *size);
 void fixture_write(const char *path, const void *bytes, size_t size);
 
+/* ---- what every test of a file starts from: a checked fixture ---- */
+
+typedef struct mv_golden_fixture {
+    char *folder, path[512], other[512]; /* path: the golden, written; other: nothing yet */
+    mv_model *model;
+    mv_golden *golden;
+} mv_golden_fixture;
+
+extern mv_golden_fixture fixture;
+void fixture_set_up(void);
+void fixture_tear_down(void);
+
+/* The file at `at` must be refused, with code and both texts in the message. */
+void fixture_refused(const char *at, mv_code code, const char *what, const char *more);
+mv_golden *fixture_accepted(const char *at);
+
 /* ---- changing a file as its author could: values, then the index, then the seal ---- */
 
 hid_t fixture_open(const char *path);

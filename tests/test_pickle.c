@@ -411,6 +411,8 @@ START_TEST(quotes_a_strangers_text_in_one_printable_line)
     char text[300];
     ck_assert_str_eq(mv_quote("a b", 3).text, "\"a b\"");
     ck_assert_str_eq(mv_quote("", 0).text, "\"\"");
+    ck_assert_str_eq(mv_plain("say \"a\\b\"\n").text, "say \"a\\b\"\\x0a");
+    ck_assert_str_eq(mv_plain("").text, "");
     ck_assert_str_eq(mv_quote("\n\"\\\177\303", 5).text, "\"\\x0a\\x22\\x5c\\x7f\\xc3\"");
     for (size_t n = 0; n <= sizeof text; n++) {
         for (int c = 'y'; c >= 1; c -= 'y' - 1) { /* plain, then escaped */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "backends/cuda/emu_control.h"
 #include "backends/cuda/gpu.cuh"
 
 const char mv_device_backend[] = "cuda-emu";
@@ -48,6 +49,17 @@ void mv_emu_submit(mv_device *d, const char *name, const mv_shape &shape,
         if (fault != NULL && d->fault[0] == '\0')
             (void)snprintf(d->fault, sizeof d->fault, "%s", fault);
     });
+}
+
+void mv_emu_set_schedule(uint64_t seed, bool greedy, bool late_copies)
+{
+    mv_emu_now = {seed, greedy, late_copies};
+}
+
+void mv_emu_set_size(mv_device *d, uint32_t n_blocks, uint32_t threads)
+{
+    d->facts.n_blocks = n_blocks;
+    d->facts.threads = threads;
 }
 
 mv_code mv_device_probe(mv_error *error)
