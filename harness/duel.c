@@ -5,16 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/backend.h"
 #include "harness/duel_child.h"
 #include "harness/duel_state.h"
-#include "harness/elf_check.h"
 #include "harness/synthetic.h"
 
 enum { N_ROUNDS = 4 };
 
-#define LEAST_TIMED_NS 2e6 /* a request is as many passes as this takes */
-#define CACHE_LINE 64
+#define LEAST_TIMED_NS 1e6 /* a request is as many passes as this takes */
 #define MAX_PASSES 1000
 
 /* ---- chance ---- */
@@ -237,20 +234,6 @@ static mv_code run_confirmation(mv_duel_state *s, mv_error *error)
     return code;
 }
 
-/* Once and here, so that the two arms do the same from fork() on: an arm that searched for its
- * plugin had another heap than one that was given a path, and was 2 to 3 % slower in prefill. */
-static mv_code find_arms(mv_duel_state *s, mv_error *error)
-{
-    const char *const names[2] = {s->duel->base, s->duel->candidate};
-    mv_code code = MV_OK;
-    for (int i = 0; i < 2 && code == MV_OK; i++) {
-        code = mv_backend_find(s->paths[i], sizeof s->paths[i], names[i], error);
-        if (code == MV_OK && mv_elf_text_alignment(s->paths[i]) < CACHE_LINE)
-            s->layout_is_free = true;
-    }
-    return code;
-}
-
 mv_code mv_duel_run(const mv_duel *duel, mv_bench_comparison *comparisons, size_t *n_comparisons,
                     mv_error *error)
 {
@@ -265,7 +248,7 @@ mv_code mv_duel_run(const mv_duel *duel, mv_bench_comparison *comparisons, size_
     s->start_ns = mv_clock_wall_ns();
     for (size_t i = 0; i < duel->n_items; i++)
         s->metrics[i] = (mv_gate_metric){.groups = s->items[i].groups, .state = MV_GATE_OPEN};
-    mv_code code = find_arms(s, error);
+    mv_code code = mv_duel_find_arms(s, error);
     if (code == MV_OK)
         code = run_looks(s, error);
     if (code == MV_OK)
@@ -278,6 +261,7 @@ mv_code mv_duel_run(const mv_duel *duel, mv_bench_comparison *comparisons, size_
             if (s->items[i].has_work)
                 mv_duel_work_row(s, i, &comparisons[(*n_comparisons)++]);
     }
+    mv_duel_leave_arms(s);
     free(s);
     return code;
 }

@@ -22,6 +22,7 @@ typedef struct mv_duel_metric {
 typedef struct mv_duel_state {
     const mv_duel *duel;
     char paths[2][4096]; /* of base and candidate: children look nothing up */
+    int copies[2];       /* files in memory, where a path is one; -1: none */
     bool layout_is_free; /* code of at least one of them may lie anywhere in a cache line */
     mv_duel_metric items[MV_GATE_MAX_METRICS];
     mv_gate_metric metrics[MV_GATE_MAX_METRICS];
@@ -30,6 +31,10 @@ typedef struct mv_duel_state {
     int64_t start_ns;
     bool out_of_time;
 } mv_duel_state;
+
+/* Fills paths, copies and layout_is_free; leave_arms() in any case. */
+MV_MUST_CHECK mv_code mv_duel_find_arms(mv_duel_state *state, mv_error *error);
+void mv_duel_leave_arms(mv_duel_state *state);
 
 /* The row of time of one item; see mv_duel_run(). */
 void mv_duel_time_row(const mv_duel_state *state, size_t item, mv_bench_comparison *row);

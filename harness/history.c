@@ -15,22 +15,11 @@
 
 /* ---- reading ---- */
 
-/* Of one line. */
-typedef struct point {
-    char key[192], commit[48], date[32];
-    double log_ratio;
-} point;
-
-typedef struct history {
-    point *points; /* [n] */
-    size_t n, capacity;
-    char anchor[96]; /* "" for an empty file */
-} history;
-
-static void free_history(history *h)
+void mv_history_free(mv_history *h)
 {
     free(h->points);
-    *h = (history){.n = 0};
+    free(h->text);
+    *h = (mv_history){.n = 0};
 }
 
 static bool take_text(char *out, size_t size, const json_t *object, const char *key)
@@ -42,15 +31,25 @@ static bool take_text(char *out, size_t size, const json_t *object, const char *
     return true;
 }
 
-static mv_code take_line(history *h, const char *path, size_t number, const char *line, size_t size,
-                         mv_error *error)
+/* Both ends or none. */
+static void take_interval(mv_history_point *p, const json_t *ends)
+{
+    const double low = json_number_value(json_array_get(ends, 0));
+    const double high = json_number_value(json_array_get(ends, 1));
+    const bool good = low > 0 && high >= low;
+    p->log_low = good ? log(low) : NAN;
+    p->log_high = good ? log(high) : NAN;
+}
+
+static mv_code take_line(mv_history *h, const char *path, size_t number, const char *line,
+                         size_t size, mv_error *error)
 {
     json_error_t why;
     char schema[64] = "", anchor[96] = "";
     json_t *root = json_loadb(line, size, JSON_REJECT_DUPLICATES, &why);
     if (h->n == h->capacity) {
         const size_t wanted = h->capacity * 2 + 64;
-        point *grown = realloc(h->points, wanted * sizeof *grown);
+        mv_history_point *grown = realloc(h->points, wanted * sizeof *grown);
         if (grown == NULL) {
             json_decref(root);
             return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for %zu lines", path, wanted);
@@ -58,7 +57,7 @@ static mv_code take_line(history *h, const char *path, size_t number, const char
         h->points = grown;
         h->capacity = wanted;
     }
-    point *p = &h->points[h->n];
+    mv_history_point *p = &h->points[h->n];
     const json_t *ratio = json_object_get(root, "ratio");
     const bool good = take_text(schema, sizeof schema, root, "schema") &&
                       strcmp(schema, SCHEMA) == 0 &&
@@ -67,8 +66,10 @@ static mv_code take_line(history *h, const char *path, size_t number, const char
                       take_text(p->commit, sizeof p->commit, root, "commit") &&
                       take_text(p->date, sizeof p->date, root, "date_utc") &&
                       json_is_number(ratio) && json_number_value(ratio) > 0;
-    if (good)
+    if (good) {
         p->log_ratio = log(json_number_value(ratio));
+        take_interval(p, json_object_get(root, "ci95"));
+    }
     json_decref(root);
     if (!good)
         return mv_fail(
@@ -111,7 +112,7 @@ static mv_code read_bytes(char **text, size_t *size, const char *path, int file,
     return MV_OK;
 }
 
-static mv_code read_history(history *h, const char *path, int file, mv_error *error)
+static mv_code read_history(mv_history *h, const char *path, int file, mv_error *error)
 {
     char *text = NULL;
     size_t size = 0, number = 0;
@@ -130,15 +131,43 @@ static mv_code read_history(history *h, const char *path, int file, mv_error *er
         code = take_line(h, path, number, text + at, (size_t)(end - text) - at, error);
         at = (size_t)(end - text) + 1;
     }
-    free(text);
+    h->text = text;
+    h->size = size;
     if (code != MV_OK)
-        free_history(h);
+        mv_history_free(h);
     return code;
+}
+
+mv_code mv_history_read(mv_history *h, const char *path, mv_error *error)
+{
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *h = (mv_history){.n = 0};
+    if (file < 0)
+        return mv_fail(error, MV_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    mv_code code = read_history(h, path, file, error);
+    (void)close(file);
+    return code;
+}
+
+bool mv_history_is_one(const char *path)
+{
+    static const char schema[] = "\"" SCHEMA "\"";
+    char start[4096];
+    struct stat info;
+    ssize_t n = -1;
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file >= 0 && fstat(file, &info) == 0 && S_ISREG(info.st_mode)) /* a pipe is read once */
+        n = read(file, start, sizeof start);
+    if (file >= 0)
+        (void)close(file);
+    const char *end = n > 0 ? memchr(start, '\n', (size_t)n) : NULL;
+    const size_t size = end != NULL ? (size_t)(end - start) : n > 0 ? (size_t)n : 0;
+    return memmem(start, size, schema, sizeof schema - 1) != NULL;
 }
 
 /* ---- appending ---- */
 
-static mv_code check_anchor(const history *h, const char *path, const mv_history_builds *builds,
+static mv_code check_anchor(const mv_history *h, const char *path, const mv_history_builds *builds,
                             mv_error *error)
 {
     if (h->n == 0 || strcmp(h->anchor, builds->anchor) == 0)
@@ -151,7 +180,7 @@ static mv_code check_anchor(const history *h, const char *path, const mv_history
 
 mv_code mv_history_check(const char *path, const mv_history_builds *builds, mv_error *error)
 {
-    history h = {.n = 0};
+    mv_history h = {.n = 0};
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0 && errno == ENOENT)
         return MV_OK;
@@ -161,7 +190,7 @@ mv_code mv_history_check(const char *path, const mv_history_builds *builds, mv_e
     (void)close(file);
     if (code == MV_OK)
         code = check_anchor(&h, path, builds, error);
-    free_history(&h);
+    mv_history_free(&h);
     return code;
 }
 
@@ -223,7 +252,7 @@ static mv_code make_lines(char **text, size_t *size, size_t *n, const mv_bench_r
 mv_code mv_history_append(const char *path, const mv_bench_results *results,
                           const mv_history_builds *builds, size_t *n_added, mv_error *error)
 {
-    history h = {.n = 0};
+    mv_history h = {.n = 0};
     char *text = NULL;
     size_t size = 0;
     mv_code code = make_lines(&text, &size, n_added, results, builds, error);
@@ -247,7 +276,7 @@ mv_code mv_history_append(const char *path, const mv_bench_results *results,
     }
     if (file >= 0)
         (void)close(file);
-    free_history(&h);
+    mv_history_free(&h);
     free(text);
     return code;
 }
@@ -257,7 +286,7 @@ mv_code mv_history_append(const char *path, const mv_bench_results *results,
 mv_code mv_history_tell(const char *path, void (*say)(void *cookie, const char *text), void *cookie,
                         mv_error *error)
 {
-    history h = {.n = 0};
+    mv_history h = {.n = 0};
     double *values = NULL;
     size_t *lines = NULL;
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -287,7 +316,7 @@ mv_code mv_history_tell(const char *path, void (*say)(void *cookie, const char *
         const size_t n_changes = mv_history_changes(changes, sizeof changes / sizeof *changes,
                                                     values + first, n - first);
         for (size_t c = 0; c < n_changes; c++) {
-            const point *p = &h.points[lines[first + changes[c].at]];
+            const mv_history_point *p = &h.points[lines[first + changes[c].at]];
             char text[512];
             (void)snprintf(text, sizeof text,
                            "%.192s: changed by %+.1f %% at line %zu (%.32s, commit %.48s)", p->key,
@@ -298,6 +327,6 @@ mv_code mv_history_tell(const char *path, void (*say)(void *cookie, const char *
     }
     free(values);
     free(lines);
-    free_history(&h);
+    mv_history_free(&h);
     return code;
 }

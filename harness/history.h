@@ -28,6 +28,28 @@ MV_MUST_CHECK mv_code mv_history_append(const char *path, const mv_bench_results
                                         const mv_history_builds *builds, size_t *n_added,
                                         mv_error *error);
 
+/* One line. */
+typedef struct mv_history_point {
+    char key[192], commit[48], date[32];
+    double log_ratio, log_low, log_high; /* the interval's ends: NAN if the line has none */
+} mv_history_point;
+
+typedef struct mv_history {
+    mv_history_point *points; /* [n], in the order of the file */
+    size_t n, capacity;
+    char anchor[96]; /* "" for an empty file */
+    char *text;      /* [size]: the lines themselves, not terminated */
+    size_t size;
+} mv_history;
+
+/* The refusals of mv_history_check(), but for the anchor. *h: yours, mv_history_free(); empty on
+ * failure. */
+MV_MUST_CHECK mv_code mv_history_read(mv_history *h, const char *path, mv_error *error);
+void mv_history_free(mv_history *h);
+
+/* Does the file begin as a history does? false if it cannot be read. */
+bool mv_history_is_one(const char *path);
+
 /* A step in a row of values. */
 typedef struct mv_change {
     size_t at;            /* the first value after it */

@@ -235,7 +235,7 @@ static void put_claim(mv_bytes *bytes, const mv_bench_claim *one)
     mv_text_put(bytes, one->statement);
     mv_bytes_text(bytes, "\n          predicted ");
     mv_text_put(bytes, one->predicted);
-    mv_bytes_text(bytes, ", measured ");
+    mv_bytes_text(bytes, one->was_measured ? ", measured " : ", nothing measured");
     mv_text_put(bytes, one->measured);
     mv_bytes_text(bytes, "\n          ");
     mv_text_put(bytes, one->how);

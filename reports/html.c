@@ -1,4 +1,4 @@
-/* html.c - the page: head, navigation, one group of sections for each results file, data. */
+/* html.c - the page: head, navigation, one group of sections for each results file. */
 #include "reports/html.h"
 
 #include <string.h>
@@ -16,50 +16,6 @@ void mv_html_section(mv_html *html, const char *id, const char *title)
 void mv_html_section_end(mv_html *html)
 {
     mv_bytes_text(&html->body, "</section>\n");
-}
-
-/* ---- data ---- */
-
-static const char data_begin[] = "<script type=\"application/json\" class=\"results\" id=\"";
-static const char data_end[] = "</script>\n";
-
-/* The JSON itself has no '<' (json.c escapes it), so that nothing in it can end the element. */
-void mv_html_data(mv_html *html, const mv_bytes *json, size_t n_results)
-{
-    mv_html_section(html, "data", "The data");
-    mv_bytes_print(&html->body,
-                   "<p>This page holds the results that it shows (%zu, %zu bytes of JSON). "
-                   "<code>mistral-report --extract PAGE.html</code> prints them, as they went "
-                   "in.</p>\n",
-                   n_results, json->size);
-    mv_bytes_print(&html->body, "%s%s-json\">\n", data_begin, html->prefix);
-    mv_bytes_append(&html->body, json->data, json->size);
-    html->body.failed = html->body.failed || json->failed;
-    mv_bytes_text(&html->body, data_end);
-    mv_html_section_end(html);
-}
-
-mv_code mv_html_extract(mv_bytes *out, const char *page, size_t size, const char *path,
-                        mv_error *error)
-{
-    const char *at = page, *end = page + size;
-    size_t n = 0;
-    while ((at = memmem(at, (size_t)(end - at), data_begin, sizeof data_begin - 1)) != NULL) {
-        const char *from = memmem(at, (size_t)(end - at), ">\n", 2);
-        const char *to =
-            from == NULL ? NULL : memmem(from, (size_t)(end - from), data_end, sizeof data_end - 1);
-        if (to == NULL) {
-            return mv_fail(error, MV_ERR_FORMAT,
-                           "%s: the data that begin at byte %zu have no end; the page was cut off",
-                           path, (size_t)(at - page));
-        }
-        mv_bytes_append(out, from + 2, (size_t)(to - from) - 2);
-        at = to;
-        n++;
-    }
-    return n > 0 ? MV_OK
-                 : mv_fail(error, MV_ERR_FORMAT,
-                           "%s: no page of mistral-report: it has no element with results", path);
 }
 
 /* ---- one results file ---- */
@@ -98,6 +54,7 @@ static void put_bench(mv_html *html, const mv_page_part *part)
     }
     mv_html_bench_claims(html, bench);
     mv_html_bench_speed(html, bench);
+    mv_html_bench_attention(html, bench);
     mv_html_bench_memory(html, bench);
     mv_html_bench_roofline(html, bench);
     mv_html_bench_spread(html, bench);
@@ -108,6 +65,12 @@ static void put_bench(mv_html *html, const mv_page_part *part)
     mv_json_write_bench(&json, bench, &style);
     mv_html_data(html, &json, bench->n_runs);
     mv_bytes_free(&json);
+}
+
+static void put_history(mv_html *html, const mv_page_part *part)
+{
+    mv_html_history(html, part->history, part->name);
+    mv_html_history_data(html, part->history);
 }
 
 /* ---- the page ---- */
@@ -130,8 +93,12 @@ static void put_head(mv_bytes *bytes, const char *title)
                   "results</a>\n");
 }
 
+/* What the page is about. */
 static const char *model_of(const mv_page_part *part)
 {
+    if (part->history != NULL) {
+        return part->name[0] != '\0' ? part->name : "one program";
+    }
     const char *spec = part->verify != NULL ? part->verify->model_spec : part->bench->model_spec;
     return spec[0] != '\0' ? spec : "a model that is not known";
 }
@@ -140,7 +107,9 @@ static void put_title(mv_bytes *bytes, const mv_page_part *parts, size_t n_parts
 {
     mv_bytes_text(bytes, "<header class=\"top\">\n<h1>");
     if (n_parts == 1) {
-        mv_bytes_text(bytes, parts[0].verify != NULL ? "Verification of " : "Speed of ");
+        mv_bytes_text(bytes, parts[0].verify != NULL  ? "Verification of "
+                             : parts[0].bench != NULL ? "Speed of "
+                                                      : "History of ");
         mv_html_element(bytes, "span", "model", model_of(&parts[0]));
     } else {
         mv_bytes_print(bytes, "Report of %zu results", n_parts);
@@ -160,8 +129,10 @@ static void put_parts(mv_html *html, const mv_page_part *parts, size_t n_parts)
         }
         if (parts[i].verify != NULL) {
             put_verify(html, &parts[i]);
-        } else {
+        } else if (parts[i].bench != NULL) {
             put_bench(html, &parts[i]);
+        } else {
+            put_history(html, &parts[i]);
         }
     }
 }

@@ -7,14 +7,16 @@
 #ifndef MV_REPORTS_HTML_H
 #define MV_REPORTS_HTML_H
 
+#include "harness/history.h"
 #include "reports/report.h"
 
-/* One results file: a verification, or times. All borrowed. The old ones, to compare with, may be
- * NULL. */
+/* One results file: a verification, times, or a history of ratios. All borrowed; one of the three
+ * is not NULL. The old ones, to compare with, may be NULL. */
 typedef struct mv_page_part {
     const char *name; /* of the file; "" if there is none */
     const mv_verify_results *verify, *verify_old;
     const mv_bench_results *bench, *bench_old;
+    const mv_history *history;
 } mv_page_part;
 
 void mv_html_write_page(mv_bytes *bytes, const mv_page_part *parts, size_t n_parts);

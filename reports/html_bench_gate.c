@@ -1,4 +1,4 @@
-/* html_bench_gate.c - two builds side by side; claims; an older file. */
+/* html_bench_gate.c - two builds side by side; claims. */
 #include "reports/html_parts.h"
 
 #include <inttypes.h>
@@ -131,64 +131,6 @@ void mv_html_bench_gate(mv_html *html, const mv_bench_results *results)
         put_comparison(body, &results->comparisons[i]);
     }
     mv_html_table_end(body);
-    mv_html_section_end(html);
-    mv_bytes_free(&finding);
-    free(made);
-}
-
-/* ---- an older file ---- */
-
-static bool is_same_shape(const mv_bench_run *a, const mv_bench_run *b)
-{
-    return a->phase == b->phase && a->compute == b->compute && a->seed == b->seed &&
-           a->shape.prompt == b->shape.prompt && a->shape.generate == b->shape.generate &&
-           a->shape.depth == b->shape.depth && a->shape.chunk == b->shape.chunk &&
-           a->shape.window == b->shape.window && a->shape.batch == b->shape.batch &&
-           a->shape.threads == b->shape.threads && strcmp(a->backend, b->backend) == 0;
-}
-
-/* From the ends of both intervals: wider than 95 %, for which two separate runs are no ground. */
-static mv_estimate ratio_of(const mv_bench_run *now, const mv_bench_run *before)
-{
-    const mv_estimate *n = &now->tokens_per_s, *b = &before->tokens_per_s;
-    return (mv_estimate){b->value / n->value, b->low / n->high, b->high / n->low};
-}
-
-void mv_html_bench_changes(mv_html *html, const mv_bench_results *results,
-                           const mv_bench_results *old)
-{
-    mv_bytes finding = {0};
-    forest *made = calloc(1, sizeof *made);
-    size_t n_slower = 0, n_faster = 0, n_same = 0;
-    if (made == NULL) {
-        html->body.failed = true;
-        return;
-    }
-    made->gate_percent = NAN;
-    for (size_t i = 0; i < results->n_runs; i++) {
-        for (size_t k = 0; k < old->n_runs; k++) {
-            if (is_same_shape(&results->runs[i], &old->runs[k])) {
-                char key[300];
-                mv_estimate ratio = ratio_of(&results->runs[i], &old->runs[k]);
-                (void)snprintf(key, sizeof key, "%s %s, %s", results->runs[i].backend,
-                               mv_bench_phase_name(results->runs[i].phase),
-                               mv_shape_words(&results->runs[i]).text);
-                n_slower += ratio.low > 1 ? 1 : 0;
-                n_faster += ratio.high < 1 ? 1 : 0;
-                n_same += ratio.low <= 1 && ratio.high >= 1 ? 1 : 0;
-                add_ratio(made, key, &ratio);
-                break;
-            }
-        }
-    }
-    mv_html_section(html, "changes", "Since the older run");
-    mv_bytes_text(&html->body, "<p>Two runs at two times: the machine may have changed as much as "
-                               "the program. This is advice; a verdict needs both builds side by "
-                               "side.</p>\n");
-    mv_bytes_print(&finding,
-                   "%zu rows are slower than before, %zu faster, %zu cannot be told apart.",
-                   n_slower, n_faster, n_same);
-    put_forest(html, made, &finding);
     mv_html_section_end(html);
     mv_bytes_free(&finding);
     free(made);

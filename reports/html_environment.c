@@ -9,10 +9,15 @@ static bool is_momentary(const char *key)
     return strcmp(key, "date_utc") == 0 || strcmp(key, "load_average") == 0;
 }
 
+static bool is_different(const char *key, const char *now, const char *before)
+{
+    return !is_momentary(key) && strcmp(now != NULL ? now : "", before != NULL ? before : "") != 0;
+}
+
 static void put_row(mv_bytes *bytes, const char *key, const char *now, const char *before,
                     bool has_old)
 {
-    bool differs = has_old && strcmp(now, before) != 0 && !is_momentary(key);
+    bool differs = has_old && is_different(key, now, before);
     mv_bytes_print(bytes, "<tr%s><th scope=\"row\">", differs ? " class=\"differs\"" : "");
     mv_html_put(bytes, key);
     mv_bytes_text(bytes, "</th>");
@@ -33,7 +38,8 @@ void mv_html_environment(mv_html *html, const mv_environment *environment,
     }
     mv_html_section(html, "environment", "Where it was run");
     mv_bytes_text(body, "<p>What could not be known is absent.</p>\n");
-    mv_html_table(body, "environment", old != NULL ? "fact|this run|older run|" : "fact|value");
+    mv_html_table(body, "environment",
+                  old != NULL ? "fact|this run|older run|difference" : "fact|value");
     for (size_t i = 0; i < environment->n_facts; i++) {
         const mv_fact *fact = &environment->facts[i];
         const char *before = old != NULL ? mv_environment_get(old, fact->key) : NULL;
@@ -46,4 +52,31 @@ void mv_html_environment(mv_html *html, const mv_environment *environment,
     }
     mv_html_table_end(body);
     mv_html_section_end(html);
+}
+
+void mv_html_environment_change(mv_html *html, const mv_environment *environment,
+                                const mv_environment *old)
+{
+    mv_bytes *body = &html->body, names = {0};
+    size_t n = 0;
+    for (int side = 0; side < 2; side++) {
+        const mv_environment *one = side == 0 ? environment : old;
+        const mv_environment *other = side == 0 ? old : environment;
+        for (size_t i = 0; i < one->n_facts; i++) {
+            const char *key = one->facts[i].key, *value = mv_environment_get(other, key);
+            if (is_different(key, one->facts[i].value, value) && (side == 0 || value == NULL)) {
+                mv_bytes_text(&names, n++ > 0 ? ", " : "");
+                mv_html_element(&names, "code", "", key);
+            }
+        }
+    }
+    if (n > 0) {
+        mv_bytes_print(body,
+                       "<p class=\"differs\">%zu fact%s of the machine or the build differ%s: ", n,
+                       n == 1 ? "" : "s", n == 1 ? "s" : "");
+        mv_bytes_append(body, names.data, names.size);
+        mv_bytes_print(body, " (<a href=\"#%s-environment\">both values</a>).</p>\n", html->prefix);
+    }
+    body->failed = body->failed || names.failed;
+    mv_bytes_free(&names);
 }

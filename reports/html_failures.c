@@ -132,10 +132,12 @@ void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
                             const mv_verify_results *old)
 {
     mv_bytes rows = {0};
-    size_t n_changed = 0, n_new = 0, n_gone = 0;
+    size_t n_changed = 0, n_new = 0, n_gone = 0, n_broken = 0, n_mended = 0;
     for (size_t i = 0; i < results->n_cases; i++) {
         const mv_case_result *one = &results->cases[i], *before = find(old, one, i);
         n_new += before == NULL ? 1 : 0;
+        n_broken += before != NULL && !mv_needs_person(before) && mv_needs_person(one) ? 1 : 0;
+        n_mended += before != NULL && mv_needs_person(before) && !mv_needs_person(one) ? 1 : 0;
         if (before == NULL ? mv_needs_person(one) : is_changed(before, one)) {
             n_changed += before != NULL ? 1 : 0;
             put_change(&rows, one, before, one);
@@ -149,9 +151,13 @@ void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
     }
     mv_html_section(html, "changes", "Since the older run");
     mv_bytes_print(&html->body,
-                   "<p>%zu of %zu cases changed (another verdict, or R by more than a fifth); %zu "
-                   "are new, %zu are gone.</p>\n",
-                   n_changed, results->n_cases, n_new, n_gone);
+                   "<p>%s%zu no longer hold%s, %zu hold%s again.%s %zu of %zu cases changed "
+                   "(another verdict, or R by more than a fifth); %zu %s new, %zu %s gone.</p>\n",
+                   n_broken > 0 ? "<strong>" : "", n_broken, n_broken == 1 ? "s" : "", n_mended,
+                   n_mended == 1 ? "s" : "", n_broken > 0 ? "</strong>" : "", n_changed,
+                   results->n_cases, n_new, n_new == 1 ? "is" : "are", n_gone,
+                   n_gone == 1 ? "is" : "are");
+    mv_html_environment_change(html, &results->environment, &old->environment);
     if (strcmp(results->weights_sha256, old->weights_sha256) != 0) {
         mv_bytes_text(&html->body, "<p><strong>The two runs did not use the same "
                                    "weights.</strong></p>\n");

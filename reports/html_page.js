@@ -155,11 +155,16 @@
   addEventListener('keydown', (event) => { if (event.key === 'Escape') hide(); });
   addEventListener('scroll', () => { if (!document.activeElement.classList.contains('plot')) hide(); }, true);
 
-  all('script.results').forEach((data) => {
+  const unpack = async (data) => {
+    if (data.type === 'application/json') return new Blob([data.textContent], { type: data.type });
+    const bytes = Uint8Array.from(atob(data.textContent.trim()), (c) => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).blob();
+  };
+  all('script.results').forEach((data) => unpack(data).then((blob) => {
     const tools = make('div', 'tools');
     const link = make('a', '', 'Download the JSON', tools);
-    link.href = URL.createObjectURL(new Blob([data.textContent], { type: 'application/json' }));
+    link.href = URL.createObjectURL(blob);
     link.download = data.id + '.json';
     data.before(tools);
-  });
+  }));
 })();

@@ -84,6 +84,9 @@ void mv_html_verify_cases(mv_html *html, const mv_verify_results *results);
 
 void mv_html_environment(mv_html *html, const mv_environment *environment,
                          const mv_environment *old);
+/* Says in the section of changes which facts differ; the table marks them. */
+void mv_html_environment_change(mv_html *html, const mv_environment *environment,
+                                const mv_environment *old);
 void mv_html_verify_method(mv_html *html);
 
 /* ---- sections of times ---- */
@@ -94,11 +97,17 @@ void mv_html_bench_changes(mv_html *html, const mv_bench_results *results,
                            const mv_bench_results *old);
 void mv_html_bench_claims(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_speed(mv_html *html, const mv_bench_results *results);
+void mv_html_bench_attention(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_memory(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_roofline(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_spread(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_runs(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_method(mv_html *html);
+
+/* ---- sections of a history ---- */
+
+void mv_html_history(mv_html *html, const mv_history *history, const char *name);
+void mv_html_history_data(mv_html *html, const mv_history *history);
 
 /* The results as JSON, in an element that no script can be made of. */
 void mv_html_data(mv_html *html, const mv_bytes *json, size_t n_results);

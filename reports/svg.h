@@ -87,6 +87,7 @@ typedef struct mv_plot {
     size_t n_series;
     const mv_guide *guides;
     size_t n_guides;
+    bool y_is_free; /* a linear y axis need not begin at 0: for ratios */
 } mv_plot;
 
 void mv_svg_plot(mv_bytes *bytes, const mv_plot *plot); /* lines with intervals */

@@ -76,10 +76,10 @@ static bool make_frame(plot_frame *frame, const mv_plot *plot)
     for (size_t g = 0; g < plot->n_guides; g++) {
         widen(plot->guides[g].value, plot->x_is_log, &x_low, &x_high);
     }
-    if (!plot->y_is_log) {
+    if (!plot->y_is_log && !plot->y_is_free) {
         y_low = 0; /* a bar of speed that starts at 90 % of it would lie */
     }
-    frame->top = 14 + KEY_ROW * (double)((plot->n_series + 1) / 2) + (plot->n_guides > 0 ? 18 : 0);
+    frame->top = 22 + KEY_ROW * (double)((plot->n_series + 1) / 2) + (plot->n_guides > 0 ? 18 : 0);
     frame->floor_y = frame->top + PLOT_HEIGHT;
     frame->x = mv_scale_make(x_low, x_high, plot->x_is_log, LEFT, WIDTH - RIGHT);
     frame->y = mv_scale_make(y_low, y_high, plot->y_is_log, frame->floor_y, frame->top);

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { RIGHT = 110, PLOT = 430, ROW = 24, TOP = 26, BOTTOM = 46, LABEL_MOST = 58 };
+enum { RIGHT = 110, PLOT = 430, ROW = 24, TOP = 26, BOTTOM = 46, LABEL_MOST = 58, GUIDE_MOST = 24 };
 
 static void widen(double value, bool is_log, double *low, double *high)
 {
@@ -62,6 +62,24 @@ static void put_axis(mv_bytes *bytes, const mv_rows *chart, const mv_scale *scal
     mv_svg_close(bytes);
 }
 
+/* Two labels that would lie on each other lean away from each other. */
+static const char *anchor_of(const mv_rows *chart, const mv_scale *scale, size_t at)
+{
+    const mv_guide *one = &chart->guides[at];
+    double width = mv_svg_text_width(one->label, GUIDE_MOST);
+    bool has_left = false, has_right = false;
+    for (size_t g = 0; g < chart->n_guides; g++) {
+        const mv_guide *other = &chart->guides[g];
+        double apart = mv_scale_at(scale, other->value) - mv_scale_at(scale, one->value);
+        if (g != at &&
+            fabs(apart) < (width + mv_svg_text_width(other->label, GUIDE_MOST)) / 2 + 6) {
+            has_left = has_left || apart < 0;
+            has_right = has_right || apart >= 0;
+        }
+    }
+    return has_left == has_right ? "middle" : has_left ? "start" : "end";
+}
+
 static void put_guides(mv_bytes *bytes, const mv_rows *chart, const mv_scale *scale, double floor_y)
 {
     mv_svg_open(bytes, "guide", "stroke=\"#57606a\" stroke-dasharray=\"4 3\"");
@@ -72,8 +90,10 @@ static void put_guides(mv_bytes *bytes, const mv_rows *chart, const mv_scale *sc
     mv_svg_close(bytes);
     mv_svg_open(bytes, "name", "fill=\"#57606a\"");
     for (size_t g = 0; g < chart->n_guides; g++) {
-        mv_svg_text(bytes, mv_scale_at(scale, chart->guides[g].value), TOP - 11, "middle",
-                    chart->guides[g].label, 24);
+        const char *anchor = anchor_of(chart, scale, g);
+        double x = mv_scale_at(scale, chart->guides[g].value);
+        x += strcmp(anchor, "end") == 0 ? 4 : strcmp(anchor, "start") == 0 ? -4 : 0;
+        mv_svg_text(bytes, x, TOP - 11, anchor, chart->guides[g].label, GUIDE_MOST);
     }
     mv_svg_close(bytes);
 }

@@ -172,18 +172,20 @@ static mv_code play_mute(mv_run *run, mv_changed_model *changed, mv_play *play, 
     return code;
 }
 
-mv_code mv_changed_model_is_ignored_by_engine(mv_run *run, bool *ignored, mv_error *error)
+mv_code mv_changed_model_ask_engine(mv_run *run, mv_lent *lent, mv_error *error)
 {
     mv_changed_model changed;
     mv_play play = {0};
     mv_error ran_error; /* shows in the engine's own cases */
     mv_code ran = MV_OK;
-    *ignored = false;
+    if (lent->asked)
+        return MV_OK;
+    lent->asked = true;
     mv_code code = mv_changed_model_init(&changed, mv_run_get_options(run)->model, error);
     if (code == MV_OK)
         ran = play_mute(run, &changed, &play, &ran_error);
     if (code == MV_OK && ran == MV_OK)
-        code = mv_changed_model_is_ignored(run, &play, ignored, error);
+        code = mv_changed_model_is_ignored(run, &play, &lent->ignored, error);
     mv_play_free(&play);
     mv_changed_model_free(&changed);
     return code;

@@ -39,10 +39,15 @@ MV_MUST_CHECK mv_code mv_changed_model_map(mv_changed_model *changed, mv_tensor 
 MV_MUST_CHECK mv_code mv_changed_model_is_ignored(mv_run *run, const mv_play *play, bool *ignored,
                                                   mv_error *error);
 
-/* The same before any case, for questions that only a model of other sizes can ask: one play of a
- * few tokens. An engine that does not run at all is not said to ignore anything. */
-MV_MUST_CHECK mv_code mv_changed_model_is_ignored_by_engine(mv_run *run, bool *ignored,
-                                                            mv_error *error);
+/* What a suite knows of an engine. Zero-initialise. */
+typedef struct mv_lent {
+    bool asked, ignored;
+} mv_lent;
+
+/* The same without a play that failed, for questions that an engine which ignores the lent weights
+ * may not be asked, or would answer rightly. Asks once, in a case: one play of a few tokens. An
+ * engine that does not run at all is not said to ignore anything. */
+MV_MUST_CHECK mv_code mv_changed_model_ask_engine(mv_run *run, mv_lent *lent, mv_error *error);
 
 /* Makes the verdict vacuous, and says why. */
 void mv_changed_model_say_ignored(mv_case_result *result);

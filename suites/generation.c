@@ -79,6 +79,8 @@ static mv_code run_text(mv_run *run, mv_case_result *result, mv_greedy *t, int64
     mv_error ran_error = {0};
     mv_code code = MV_OK;
     add_steps(&schedule, t, chunk);
+    for (size_t i = 0; i < schedule.n_steps; i++)
+        schedule.steps[i].which = MV_LOGITS_LAST;
     mv_schedule_print(&schedule, result->schedule, sizeof result->schedule);
     for (uint32_t i = 0; i < t->n; i++)
         result->length = (int64_t)t->play.tracks[i].n > result->length || i == 0
@@ -97,10 +99,13 @@ static mv_code run_text(mv_run *run, mv_case_result *result, mv_greedy *t, int64
     if (ran == MV_OK && code == MV_OK && t->n > 1)
         code = mv_greedy_judge_same(run, result, t, &alone, error);
     say_ties(result, &found);
+    mv_play_remember(run, &schedule, &t->play);
+    if (code == MV_OK)
+        code = mv_case_end(run, result, ran, &ran_error, error);
     mv_greedy_free(&alone);
     mv_greedy_free(t);
     mv_schedule_free(&schedule);
-    return code == MV_OK ? mv_case_end(run, result, ran, &ran_error, error) : code;
+    return code;
 }
 
 static size_t n_new_of(const mv_run *run)

@@ -124,7 +124,7 @@ static mv_code run_layer(mv_run *run, uint32_t layer, mv_error *error)
     mv_case_result result;
     mv_error ran_error = {0};
     mv_code ran = MV_OK, code = MV_OK;
-    bool ignored = false;
+    mv_lent lent = {0};
     if (!mv_case_begin(run, &result, 0, 3, "layer %u", layer))
         return MV_OK;
     result.verdict = MV_VERDICT_PASS;
@@ -137,8 +137,8 @@ static mv_code run_layer(mv_run *run, uint32_t layer, mv_error *error)
         result.n_positions += N_TOKENS;
     }
     if (ran == MV_OK && result.verdict == MV_VERDICT_FAIL)
-        code = mv_changed_model_is_ignored_by_engine(run, &ignored, error);
-    if (ignored)
+        code = mv_changed_model_ask_engine(run, &lent, error);
+    if (lent.ignored)
         mv_changed_model_say_ignored(&result);
     return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;
 }

@@ -56,9 +56,10 @@ static void add_rows_from(mv_schedule *schedule, int64_t n, int64_t first, int64
     mv_schedule_add_chunks(schedule, 0, n - first, chunk);
 }
 
-/* ignored: the engine would not see the poison, and be right without having shown anything. */
+/* An engine that ignores the lent weights does not see the poison, and would be right without
+ * having shown anything. */
 static mv_code run_place(mv_run *run, place where, float value, int64_t window, int64_t chunk,
-                         bool ignored, mv_error *error)
+                         mv_lent *lent, mv_error *error)
 {
     const mv_params *p = &mv_run_get_options(run)->model->params;
     const int64_t reach = (int64_t)p->n_layers * (window - 1) + 1;
@@ -75,12 +76,15 @@ static mv_code run_place(mv_run *run, place where, float value, int64_t window, 
                        isnan(value) ? "NaN" : "infinity", place_names[where], (long long)chunk))
         return MV_OK;
     result.length = n;
-    if (ignored) {
+    mv_code code = mv_changed_model_ask_engine(run, lent, error);
+    if (code != MV_OK)
+        return code;
+    if (lent->ignored) {
         mv_changed_model_say_ignored(&result);
         return mv_case_end(run, &result, MV_OK, NULL, error);
     }
 
-    mv_code code = mv_changed_model_init(&changed, mv_run_get_options(run)->model, error);
+    code = mv_changed_model_init(&changed, mv_run_get_options(run)->model, error);
     if (code == MV_OK)
         code =
             mv_changed_model_map(&changed, &changed.view.tok_embeddings, poison_row, &bad, error);
@@ -151,21 +155,19 @@ static mv_code say_no_window(mv_run *run, mv_error *error)
 static mv_code run_nonfinite(mv_run *run, mv_error *error)
 {
     int64_t window;
-    bool ignored = false;
+    mv_lent lent = {0};
     mv_code code = choose_window(run, &window, error);
     if (code != MV_OK)
         return code;
     if (window == 0)
         return say_no_window(run, error);
-    if (!mv_run_get_options(run)->list_only)
-        code = mv_changed_model_is_ignored_by_engine(run, &ignored, error);
     const int64_t chunks[] = {0, 1, window > 4 ? window - 3 : 2, window + 3};
     const size_t n_chunks = mv_run_is_large(run) ? 1 : sizeof chunks / sizeof *chunks;
     for (int where = 0; where < N_PLACES; where++) {
         for (size_t i = 0; i < n_chunks && code == MV_OK; i++)
-            code = run_place(run, (place)where, NAN, window, chunks[i], ignored, error);
+            code = run_place(run, (place)where, NAN, window, chunks[i], &lent, error);
         if (code == MV_OK)
-            code = run_place(run, (place)where, INFINITY, window, window + 3, ignored, error);
+            code = run_place(run, (place)where, INFINITY, window, window + 3, &lent, error);
     }
     return code;
 }

@@ -194,11 +194,9 @@ static mv_code play_step(mv_run *run, const mv_backend *backend, mv_engine *engi
     return play_call(run, backend, engine, step, positions, c, play, error);
 }
 
-/* Remembers what the engine under test was asked, without the answers. */
-static void remember(mv_run *run, const mv_engine_setup *setup, const mv_schedule *schedule,
-                     const mv_play *play)
+void mv_play_remember(mv_run *run, const mv_schedule *schedule, const mv_play *play)
 {
-    if (!run->options.localize || setup->backend != NULL || play->model != NULL)
+    if (!run->options.localize)
         return;
     mv_step *steps = malloc(schedule->n_steps * sizeof *steps);
     if (steps == NULL)
@@ -221,7 +219,8 @@ mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
     const size_t most = most_tokens(schedule);
     size_t positions[MV_MAX_PARTS] = {0}, n_logits;
     mv_code code = MV_OK;
-    remember(run, setup, schedule, play);
+    if (setup->backend == NULL && play->model == NULL)
+        mv_play_remember(run, schedule, play);
     if (__builtin_mul_overflow(most, vocab_size, &n_logits))
         n_logits = SIZE_MAX / sizeof(float) - 2 * MV_ROW_MARGIN;
     call c = {.tokens = malloc(most * sizeof *c.tokens)};

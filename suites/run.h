@@ -205,6 +205,11 @@ MV_MUST_CHECK mv_code mv_play_open(mv_run *run, mv_play *play, const mv_schedule
 MV_MUST_CHECK mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
                                  const mv_schedule *schedule, mv_play *play, mv_error *error);
 
+/* For --localize: what the engine under test was asked in this case, without the answers, under the
+ * run's model. mv_play_on() does it, but for plays with a model of their own. The tokens stay
+ * borrowed until the case ends. */
+void mv_play_remember(mv_run *run, const mv_schedule *schedule, const mv_play *play);
+
 /* Open, play, close. */
 MV_MUST_CHECK mv_code mv_play_schedule(mv_run *run, const mv_engine_setup *setup,
                                        const mv_schedule *schedule, mv_play *play, mv_error *error);

@@ -8,6 +8,7 @@ and must find each.
 
 import base64
 import glob
+import gzip
 import hashlib
 import html.parser
 import json
@@ -90,12 +91,18 @@ def digest(text):
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
+def documents(code):
+    """One, or, of a history, one a line."""
+    return code.splitlines() if code.startswith('\n{"schema"') else [code]
+
+
 def check(text):
     """All problems of one page."""
     page = Page(text)
     problems = page.problems
     own = [code for kind, code in page.raw["script"] if kind is None]
     data = [code for kind, code in page.raw["script"] if kind == "application/json"]
+    packed = [code for kind, code in page.raw["script"] if kind == "application/gzip"]
     if not text.startswith("<!DOCTYPE html>\n"):
         problems.append("no doctype")
     for wanted in ["default-src 'none'", "base-uri 'none'", "form-action 'none'"]:
@@ -110,11 +117,14 @@ def check(text):
         problems.append(f"{len(own)} scripts of {sum(map(len, own))} bytes")
     without_data = text
     for code in data:
-        json.loads(code)
+        for document in documents(code):
+            json.loads(document)
         if "<" in code:
             problems.append("'<' in the data")
         without_data = without_data.replace(code, "")
-    if not data:
+    for code in packed:
+        json.loads(gzip.decompress(base64.b64decode(code.strip(), validate=True)))
+    if not data + packed:
         problems.append("no data")
     for link in page.links:
         if not link.startswith("#") or link[1:] not in page.ids:

@@ -1,5 +1,5 @@
-/* Attention by splits and by tiles, over rings that have wrapped, windows and groups of all kinds; and
- * what becomes of values that are not finite. */
+/* Attention by splits and by tiles, over rings that have wrapped, windows and groups of all kinds;
+ * and what becomes of values that are not finite. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,16 +13,15 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {
-    {16, 8, 2, 8, 0, 20, 64},      /* synthetic:probe, the first tokens */
-    {16, 8, 2, 8, 61, 7, 64},      /* over the end of the ring */
+    {16, 8, 2, 8, 0, 20, 64},       /* synthetic:probe, the first tokens */
+    {16, 8, 2, 8, 61, 7, 64},       /* over the end of the ring */
     {128, 4, 1, 100, 200, 33, 192}, /* 7B's heads */
-    {64, 2, 2, 0, 0, 70, 128},     /* no window, no groups */
-    {32, 4, 4, 64, 60, 130, 256},  /* more queries than the window is wide */
-    {16, 12, 2, 300, 900, 5, 384}, /* groups of 6; a window over three splits of 256 */
-    {6, 2, 1, 5, 3, 9, 64},        /* no vectors, no tensor cores */
-    {24, 2, 1, 7, 10, 18, 64},     /* vectors, and no tensor cores */
-    {256, 2, 1, 7, 250, 18, 128},
-    {64, 4, 2, 1, 5, 3, 64}, /* a window of one */
+    {64, 2, 2, 0, 0, 70, 128},      /* no window, no groups */
+    {32, 4, 4, 64, 60, 130, 256},   /* more queries than the window is wide */
+    {16, 12, 2, 300, 900, 5, 384},  /* groups of 6; a window over three splits of 256 */
+    {6, 2, 1, 5, 3, 9, 64},         /* no vectors, no tensor cores */
+    {24, 2, 1, 7, 10, 18, 64},      /* vectors, and no tensor cores */
+    {256, 2, 1, 7, 250, 18, 128},   {64, 4, 2, 1, 5, 3, 64}, /* a window of one */
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -186,7 +185,8 @@ bool cuda_check_attend_many(char *why, size_t why_size)
     return check_shapes(start_many, why, why_size);
 }
 
-/* One value of key `bad` becomes NaN: the queries that see it give NaN, the others are as before. */
+/* One value of key `bad` becomes NaN: the queries that see it give NaN, the others are as before.
+ */
 static bool is_contained(attention_case *c, void (*start)(void *), uint32_t bad)
 {
     const size_t n = (size_t)c->n * c->dims.ld_heads;

@@ -1,4 +1,5 @@
-/* The four products of a few rows, for each number of rows that a kernel is made for and one between.
+/* The four products of a few rows, for each number of rows that a kernel is made for and one
+ * between.
  */
 #include <math.h>
 #include <string.h>
@@ -6,7 +7,16 @@
 #include "tests/cuda_checks_list.h"
 #include "tests/cuda_stage.h"
 
-enum { DIM = 100, LD = 104, HIDDEN = 46, LD_FF = 48, VOCAB = 37, QKV = 60, LD_QKV = 64, SLOTS = 64 };
+enum {
+    DIM = 100,
+    LD = 104,
+    HIDDEN = 46,
+    LD_FF = 48,
+    VOCAB = 37,
+    QKV = 60,
+    LD_QKV = 64,
+    SLOTS = 64
+};
 enum { HEADS = 6, KV_HEADS = 2, HEAD_DIM = 6, OUT_MOST = 2 * DIM };
 
 static const mv_dims dims = {.dim = DIM,
@@ -145,7 +155,8 @@ static void set_up(gemv_case *c, mv_gemv_kind kind, uint32_t n_rows)
                      .n_rows = n_rows};
 }
 
-static bool check_one(mv_dtype dtype, mv_gemv_kind kind, uint32_t n_rows, char *why, size_t why_size)
+static bool check_one(mv_dtype dtype, mv_gemv_kind kind, uint32_t n_rows, char *why,
+                      size_t why_size)
 {
     static double expected[MV_FEW_ROWS * OUT_MOST], found[MV_FEW_ROWS * OUT_MOST];
     gemv_case c = {.n_in = 0};
@@ -160,8 +171,8 @@ static bool check_one(mv_dtype dtype, mv_gemv_kind kind, uint32_t n_rows, char *
     }
     for (size_t r = 0; r < n_rows && good; r++)
         n += compare_row(&c, r, expected + n, found + n);
-    good = good && cuda_close(&c.s, "gemv", found, expected, n,
-                              dtype == MV_DTYPE_BF16 ? 4e-3 : 1e-6);
+    good =
+        good && cuda_close(&c.s, "gemv", found, expected, n, dtype == MV_DTYPE_BF16 ? 4e-3 : 1e-6);
     cuda_stage_close(&c.s);
     return good;
 }

@@ -32,8 +32,8 @@ double cuda_rounded(const cuda_stage *stage, double value);
 void cuda_fill_rows(cuda_stage *stage, void *array, size_t n_rows, size_t n_cols, size_t ld);
 void cuda_fill_floats(cuda_stage *stage, float *array, size_t n);
 
-/* Starts the kernel under each schedule, with blocks of 32 and of 128 threads. After each, `bytes` of
- * `out` must be as after the first of its block size. before(): sets what the kernel changes. */
+/* Starts the kernel under each schedule, with blocks of 32 and of 128 threads. After each, `bytes`
+ * of `out` must be as after the first of its block size. before(): sets what the kernel changes. */
 bool cuda_run_all(cuda_stage *stage, void (*before)(void *arg), void (*start)(void *arg), void *arg,
                   const void *out, size_t bytes);
 

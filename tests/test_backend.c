@@ -181,6 +181,21 @@ START_TEST(the_environment_comes_before_the_build)
 }
 END_TEST
 
+START_TEST(finds_where_a_backend_is_without_loading_it)
+{
+    char path[4096], small[4];
+    mv_error error;
+    ck_assert_int_eq(mv_backend_find(path, sizeof path, "undefined", &error), MV_OK);
+    ck_assert_ptr_nonnull(strstr(path, "/mistral_undefined.so")); /* dlopen() would refuse it */
+    ck_assert_int_eq(mv_backend_find(path, sizeof path, "./not there.so", &error), MV_OK);
+    ck_assert_str_eq(path, "./not there.so");
+    ck_assert_int_eq(mv_backend_find(small, sizeof small, "./long", &error), MV_ERR_ARGUMENT);
+    ck_assert_int_eq(mv_backend_find(path, sizeof path, "undefimed", &error), MV_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(error.message, "undefined"));
+    ck_assert_int_eq(mv_backend_find(path, sizeof path, "", &error), MV_ERR_ARGUMENT);
+}
+END_TEST
+
 START_TEST(never_looks_in_the_current_folder)
 {
     ck_assert_int_eq(symlink(PLUGINS "/mistral_later.so", in_folder("mistral_here.so")), 0);
@@ -305,6 +320,7 @@ static Suite *backend_suite(void)
     tcase_add_test(cases, loads_the_library_that_the_damaged_ones_were_made_from);
     tcase_add_test(cases, finds_a_backend_of_the_build_by_its_name);
     tcase_add_test(cases, the_environment_comes_before_the_build);
+    tcase_add_test(cases, finds_where_a_backend_is_without_loading_it);
     tcase_add_test(cases, never_looks_in_the_current_folder);
     tcase_add_test(cases, an_unknown_name_gets_the_nearest_or_the_folders);
     tcase_add_test(cases, the_list_says_why_each_cannot_be_used);

@@ -373,6 +373,12 @@ def model_info_check_and_convert_agree(f):
             check(a.read() == b.read(), name)
     check_ends(run(MODEL, "check", to), 0)
     check("420 pieces" in run(MODEL, "info", to)[1], "info")
+    shards = os.path.join(f.path, "shards")
+    check_ends(run(MODEL, "convert", to, "-o", shards, "--to", "hf", "--shard-size", "50000"), 0)
+    check(len([n for n in os.listdir(shards) if n.endswith(".safetensors")]) > 3, shards)
+    other = json.loads(run(MODEL, "info", shards, "-f", "json")[1])
+    check(other["weights_sha256"] == info["weights_sha256"], "shards")
+    check_ends(run(MODEL, "check", shards), 0)
 
 
 @test

@@ -144,13 +144,42 @@ START_TEST(only_unchanged_logits_show_that_weights_are_ignored)
     static const planted others[] = {HONEST, WRITES_ZEROS, WRITES_NAN, WINDOW_PLUS_1, OPEN_FAILS};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         mv_run *r = NULL;
-        bool ignored = true;
+        mv_lent lent = {0};
         options.backend = engines_get(reference, others[i], 0);
         ck_assert_int_eq(mv_run_open(&r, &options, &error), MV_OK);
-        ck_assert_int_eq(mv_changed_model_is_ignored_by_engine(r, &ignored, &error), MV_OK);
-        ck_assert_msg(!ignored, "behaviour %d", (int)others[i]);
+        ck_assert_int_eq(mv_changed_model_ask_engine(r, &lent, &error), MV_OK);
+        ck_assert_msg(lent.asked && !lent.ignored, "behaviour %d", (int)others[i]);
         mv_run_close(&r);
     }
+}
+END_TEST
+
+/* ---- --localize ---- */
+
+static const struct {
+    const char *suite, *mutant, *name, *op;
+} localised[] = {
+    {"alignment", "norm_tail_dropped", "dim 75", "attention_norm"},
+    {"alignment", "score_tail_dropped", "smaller than a vector", "attention"},
+    {"generation", "decode_rows_turned", "window 4, 4 prompts at once", "logits"},
+};
+
+START_TEST(a_failed_case_is_localised_as_it_was_played_with_its_own_model_and_text)
+{
+    const mv_option option = {"mutant", localised[_i].mutant};
+    char filter[128];
+    (void)snprintf(filter, sizeof filter, "%s/%s", localised[_i].suite, localised[_i].name);
+    ck_assert_int_eq(mv_backend_load(&options.backend,
+                                     MV_BUILD_ROOT "/backends/mutant/mistral_mutant.so", NULL, 0,
+                                     &error),
+                     MV_OK);
+    options.options = &option;
+    options.n_options = 1;
+    options.localize = true;
+    options.filter = filter;
+    ck_assert_int_eq(run(localised[_i].suite).verdict, MV_VERDICT_FAIL);
+    ck_assert_uint_eq(results.n_cases, 1);
+    ck_assert_str_eq(results.cases[0].divergence_op, localised[_i].op);
 }
 END_TEST
 
@@ -312,6 +341,9 @@ static Suite *edges_suite(void)
                         an_engine_with_weights_of_its_own_is_not_blamed_for_what_it_was_not_asked,
                         0, N_OF(askers));
     tcase_add_test(one, only_unchanged_logits_show_that_weights_are_ignored);
+    tcase_add_loop_test(one,
+                        a_failed_case_is_localised_as_it_was_played_with_its_own_model_and_text, 0,
+                        N_OF(localised));
     tcase_add_test(one, nonfinite_finds_a_window_whatever_the_prompt_and_says_when_it_may_not);
     tcase_add_test(one, every_id_of_a_small_vocabulary_has_a_row_of_its_own);
     tcase_add_test(one, a_larger_vocabulary_is_covered_in_parts_by_a_row_for_sixteen);

@@ -14,8 +14,8 @@ void mv_bench_vs_defaults(mv_bench_defaults *defaults)
     (void)snprintf(
         defaults->model, sizeof defaults->model, "synthetic:7b,%s",
         "dim=256,n_layers=1,hidden_dim=896,n_heads=4,n_kv_heads=1,head_dim=64,vocab_size=2048");
-    (void)snprintf(defaults->prompt, sizeof defaults->prompt, "16");
-    (void)snprintf(defaults->generate, sizeof defaults->generate, "4");
+    (void)snprintf(defaults->prompt, sizeof defaults->prompt, "8");
+    (void)snprintf(defaults->generate, sizeof defaults->generate, "2");
 }
 
 mv_code mv_bench_vs_check(const mv_bench_vs *vs, mv_error *error)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/history.h"
 #include "harness/log.h"
 #include "harness/results_read.h"
 #include "reports/html.h"
@@ -18,13 +19,42 @@ static const struct poptOption own_rows[] = {{"compare", 'c', POPT_ARG_STRING, &
                                               "print the JSON that a page holds", "PAGE.html"},
                                              POPT_TABLEEND};
 
-static const char help_end[] =
-    "RESULTS.json...\n\n"
-    "Turns results of mistral-verify and mistral-bench into one page that needs nothing else.\n"
-    "  mistral-report verify.json bench.json --output report.html\n"
-    "  mistral-report new.json --compare old.json --output report.html\n"
-    "  mistral-report verify.json --format md\n"
-    "  mistral-report --extract report.html > verify.json";
+static const char help_end[] = "RESULTS.json...\n\n"
+                               "Turns results of mistral-verify and mistral-bench, and a history "
+                               "of ratios, into one page that\n"
+                               "needs nothing else.\n"
+                               "  mistral-report verify.json bench.json --output report.html\n"
+                               "  mistral-report new.json --compare old.json --output report.html\n"
+                               "  mistral-report bench.json history.jsonl --output report.html\n"
+                               "  mistral-report verify.json --format md\n"
+                               "  mistral-report --extract report.html > verify.json";
+
+/* ---- inputs ---- */
+
+/* A results file, or a history of mistral-bench --record. */
+typedef struct input {
+    mv_results_file results;
+    mv_history history;
+    bool is_history;
+} input;
+
+static mv_code read_input(input *one, const char *path, mv_error *error)
+{
+    one->is_history = mv_history_is_one(path);
+    return one->is_history ? mv_history_read(&one->history, path, error)
+                           : mv_results_file_read(&one->results, path, error);
+}
+
+static void free_input(input *one)
+{
+    mv_results_file_free(&one->results);
+    mv_history_free(&one->history);
+}
+
+static bool is_same_kind(const input *one, const mv_results_file *old)
+{
+    return !one->is_history && one->results.is_bench == old->is_bench;
+}
 
 /* ---- a page ---- */
 
@@ -37,19 +67,22 @@ static bool is_page(const mv_cli *cli)
     return report == NULL || strcmp(report->name, "html") == 0;
 }
 
-static mv_code write_page(const mv_cli *cli, const mv_results_file *files, size_t n,
+static mv_code write_page(const mv_cli *cli, const input *inputs, size_t n,
                           const mv_results_file *old, mv_error *error)
 {
     mv_page_part parts[MV_CLI_MAX];
     mv_bytes bytes = {0};
     memset(parts, 0, sizeof parts);
     for (size_t i = 0; i < n; i++) {
+        const mv_results_file *file = &inputs[i].results;
         parts[i].name = cli->arguments[i];
-        if (files[i].is_bench) {
-            parts[i].bench = &files[i].bench;
+        if (inputs[i].is_history) {
+            parts[i].history = &inputs[i].history;
+        } else if (file->is_bench) {
+            parts[i].bench = &file->bench;
             parts[i].bench_old = old != NULL && old->is_bench ? &old->bench : NULL;
         } else {
-            parts[i].verify = &files[i].verify;
+            parts[i].verify = &file->verify;
             parts[i].verify_old = old != NULL && !old->is_bench ? &old->verify : NULL;
         }
     }
@@ -59,45 +92,65 @@ static mv_code write_page(const mv_cli *cli, const mv_results_file *files, size_
     return code;
 }
 
-/* An older file of the other kind would be passed over without a word. */
-static mv_code check_old(const mv_results_file *files, size_t n, const mv_results_file *old,
-                         mv_error *error)
+static bool is_other_model(const mv_params *a, const mv_params *b)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (files[i].is_bench == old->is_bench) {
-            return MV_OK;
-        }
-    }
-    return mv_fail(error, MV_ERR_FORMAT,
-                   "--compare %s: expected results of mistral-%s, as in the "
-                   "other file; found those of mistral-%s",
-                   own.compare, old->is_bench ? "verify" : "bench",
-                   old->is_bench ? "bench" : "verify");
+    return a->dim > 0 && b->dim > 0 &&
+           (a->dim != b->dim || a->n_layers != b->n_layers || a->head_dim != b->head_dim ||
+            a->hidden_dim != b->hidden_dim || a->n_heads != b->n_heads ||
+            a->n_kv_heads != b->n_kv_heads || a->vocab_size != b->vocab_size);
 }
 
-static mv_code report(const mv_cli *cli, mv_results_file *files, mv_results_file *old,
-                      mv_error *error)
+/* An older file of the other kind would be passed over without a word, and one of another model
+ * says nothing about this one. */
+static mv_code check_old(const mv_cli *cli, const input *inputs, size_t n,
+                         const mv_results_file *old, mv_error *error)
+{
+    const mv_params *before = old->is_bench ? &old->bench.params : &old->verify.params;
+    const char *spec = old->is_bench ? old->bench.model_spec : old->verify.model_spec;
+    size_t n_same = 0;
+    for (size_t i = 0; i < n; i++) {
+        const mv_results_file *now = &inputs[i].results;
+        if (!is_same_kind(&inputs[i], old))
+            continue;
+        if (is_other_model(now->is_bench ? &now->bench.params : &now->verify.params, before))
+            return mv_fail(error, MV_ERR_FORMAT,
+                           "--compare %s: expected results of the model of %s, '%.100s'; found "
+                           "'%.100s', which has another shape",
+                           own.compare, cli->arguments[i],
+                           now->is_bench ? now->bench.model_spec : now->verify.model_spec, spec);
+        n_same++;
+    }
+    return n_same > 0 ? MV_OK
+                      : mv_fail(error, MV_ERR_FORMAT,
+                                "--compare %s: expected results of mistral-%s, as in the "
+                                "other file; found those of mistral-%s",
+                                own.compare, old->is_bench ? "verify" : "bench",
+                                old->is_bench ? "bench" : "verify");
+}
+
+static mv_code report(const mv_cli *cli, input *inputs, mv_results_file *old, mv_error *error)
 {
     const size_t n = cli->n_arguments;
     for (size_t i = 0; i < n; i++) {
-        mv_code code = mv_results_file_read(&files[i], cli->arguments[i], error);
+        mv_code code = read_input(&inputs[i], cli->arguments[i], error);
         if (code != MV_OK)
             return code;
     }
     if (own.compare != NULL) {
         mv_code code = mv_results_file_read(old, own.compare, error);
         if (code == MV_OK)
-            code = check_old(files, n, old, error);
+            code = check_old(cli, inputs, n, old, error);
         if (code != MV_OK)
             return code;
     }
     if (is_page(cli))
-        return write_page(cli, files, n, own.compare != NULL ? old : NULL, error);
-    if (n > 1 || own.compare != NULL)
+        return write_page(cli, inputs, n, own.compare != NULL ? old : NULL, error);
+    if (n > 1 || own.compare != NULL || inputs[0].is_history)
         return mv_fail(error, MV_ERR_ARGUMENT,
-                       "several files, and --compare, make a page; expected --format html");
-    return files[0].is_bench ? mv_cli_write_bench(cli, &files[0].bench, error)
-                             : mv_cli_write_verify(cli, &files[0].verify, error);
+                       "several files, a history, and --compare make a page; expected --format "
+                       "html");
+    return inputs[0].results.is_bench ? mv_cli_write_bench(cli, &inputs[0].results.bench, error)
+                                      : mv_cli_write_verify(cli, &inputs[0].results.verify, error);
 }
 
 /* ---- out of a page ---- */
@@ -135,7 +188,8 @@ static mv_code extract(const mv_cli *cli, mv_error *error)
 
 int main(int argc, const char **argv)
 {
-    static mv_results_file files[MV_CLI_MAX], old;
+    static input inputs[MV_CLI_MAX];
+    static mv_results_file old;
     mv_cli cli;
     mv_error error = {0};
     mv_code code;
@@ -150,10 +204,10 @@ int main(int argc, const char **argv)
     else {
         code = mv_cli_check_outputs(&cli, &error);
         if (code == MV_OK)
-            code = report(&cli, files, &old, &error);
+            code = report(&cli, inputs, &old, &error);
     }
     for (size_t i = 0; i < cli.n_arguments; i++)
-        mv_results_file_free(&files[i]);
+        free_input(&inputs[i]);
     mv_results_file_free(&old);
     return (int)(code == MV_OK ? MV_EXIT_OK : mv_cli_fail(&error));
 }

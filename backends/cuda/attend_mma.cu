@@ -135,7 +135,7 @@ MV_DEVICE void score_tile(float (&s)[KEYS / 8][4], const mma_state<E> &st, const
 /* Position of the first key that the query at `position` sees. */
 MV_DEVICE uint32_t oldest_of(uint32_t position, uint32_t window)
 {
-#ifdef MV_FAULT_WINDOW
+#ifdef MV_FAULT_MMA_WINDOW
     if (window > 0)
         window++;
 #endif

@@ -107,23 +107,20 @@ static size_t rounded_up(size_t n, size_t step)
     return (n + step - 1) / step * step;
 }
 
-/* Address and length of the mapping that holds an allocation, with its guard page. */
-static char *mapping_of(void *memory, size_t bytes, size_t *length)
+/* Of the mapping that holds an allocation, with its guard page; 0 if there is no such number. */
+static size_t mapping_bytes(size_t bytes)
 {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), used = rounded_up(bytes, ALIGNMENT);
-    *length = rounded_up(used, page) + page;
-    return (char *)memory + used + page - *length;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return bytes > SIZE_MAX - 2 * page ? 0 : rounded_up(rounded_up(bytes, ALIGNMENT), page) + page;
 }
 
 mv_code mv_device_take(mv_device *d, void **memory, size_t bytes, const char *what, mv_error *error)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), used = rounded_up(bytes, ALIGNMENT);
-    size_t length = 0;
-    (void)mapping_of(NULL, bytes, &length);
-    char *base = used < bytes || length < used
-                     ? (char *)MAP_FAILED
-                     : (char *)mmap(NULL, length, PROT_READ | PROT_WRITE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const size_t length = mapping_bytes(bytes);
+    char *base = length == 0 ? (char *)MAP_FAILED
+                             : (char *)mmap(NULL, length, PROT_READ | PROT_WRITE,
+                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == (char *)MAP_FAILED || mprotect(base + length - page, page, PROT_NONE) != 0)
         return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for %s, %zu bytes", mv_device_backend,
                        what, bytes);
@@ -137,12 +134,12 @@ mv_code mv_device_take(mv_device *d, void **memory, size_t bytes, const char *wh
 
 void mv_device_give(mv_device *d, void *memory)
 {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const auto found = d->taken.find(memory);
-    size_t length = 0;
     if (found == d->taken.end())
         return;
-    char *base = mapping_of(memory, found->second, &length);
-    (void)munmap(base, length);
+    const size_t length = mapping_bytes(found->second), used = rounded_up(found->second, ALIGNMENT);
+    (void)munmap((char *)memory - (length - page - used), length);
     d->taken.erase(found);
 }
 

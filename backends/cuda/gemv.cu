@@ -2,8 +2,9 @@
  *
  * The weight is read once, from the device's memory, and that is the time it takes. Each block has
  * a contiguous range of outputs, so that all blocks read as much; a warp takes 4 outputs at a time,
- * and with 4 blocks of 256 threads a processor has 64 KB of weights under way. Inputs come from shared memory (normed there, by
- * every block for itself: 8 KB a row from the second-level cache) or through the first-level cache.
+ * and with 4 blocks of 256 threads a processor has 64 KB of weights under way. Inputs come from
+ * shared memory (normed there, by every block for itself: 8 KB a row from the second-level cache)
+ * or through the first-level cache.
  *
  * A sum runs in 32 lanes, each over every 32nd vector in order, and then over the lanes in pairs:
  * the same for every number of rows, blocks and threads.

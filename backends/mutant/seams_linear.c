@@ -123,6 +123,14 @@ static real sum_of_tf32(const real *w, const real *x, size_t n)
     return sum;
 }
 
+static real sum_in_22_bits(const real *w, const real *x, size_t n)
+{
+    real sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum = rounded(sum + w[i] * x[i], 22);
+    return sum;
+}
+
 static real sum_without_last(const real *w, const real *x, size_t n)
 {
     return dot(w, x, n - 1);
@@ -215,6 +223,8 @@ static sum_fn other_sum(const mv_engine *e, const mv_tensor *weight)
         return sum_in_f16;
     case FAULT_sums_in_bf16:
         return sum_in_bf16;
+    case FAULT_sums_in_22_bits:
+        return sum_in_22_bits;
     case FAULT_products_tf32:
         return sum_of_tf32;
     case FAULT_product_tail_dropped:

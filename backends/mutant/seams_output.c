@@ -109,6 +109,13 @@ static void spoil_row(const mv_engine *e, const span *s, uint64_t i, size_t n_ro
     case FAULT_one_logit_wrong:
         row[V / 2] += position == 11 ? (real)0.05 : 0;
         return;
+    case FAULT_one_logit_nearly_right:
+        row[V / 2] += position == 11 ? (real)7e-5 : 0;
+        return;
+    case FAULT_first_row_nearly_right:
+        for (size_t v = 0; v < V && position == 0; v++)
+            row[v] *= (real)(1 + 4.5e-6);
+        return;
     case FAULT_one_logit_nan:
         row[V / 2] = position == 11 ? (real)NAN : row[V / 2];
         return;

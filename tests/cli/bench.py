@@ -5,6 +5,7 @@ the claims, and what is said about a mistake. Prints TAP.
 Nothing here depends on how fast the machine is: times are compared only where they are made up."""
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -194,6 +195,18 @@ def options_that_exclude_or_need_each_other_are_refused(_):
         one_line(run(*arguments, code=2), text)
 
 
+def the_examples_for_ci_use_options_that_exist(_):
+    known = set(re.findall(r"--[a-z][a-z-]*", run("--help", code=0).stdout))
+    for name in ("github-actions.yml", "gitlab-ci.yml"):
+        with open(os.path.join(SOURCE, "docs", "ci", name), encoding="utf-8") as file:
+            text = file.read()
+        command = re.search(r"build/tools/mistral-bench\b.*?gate\.json", text, re.S)
+        expect(command is not None, f"{name}: no command that writes gate.json")
+        options = re.findall(r"(?<![\w.-])--[a-z][a-z-]*", command[0])
+        expect({"--backend", "--vs", "--gate", "--output"} <= set(options), f"{name}: {options}")
+        expect(set(options) <= known, f"{name}: {set(options) - known} is not in --help")
+
+
 def rows_come_in_the_order_of_the_lists(_):
     for order in ("random", "given"):
         document = json.loads(run(*QUICK, "--chunk", "0,5,7", "--order", order, "--format", "json",
@@ -213,6 +226,7 @@ TESTS = [
     the_claims_are_seven_rows,
     a_window_that_is_one_too_wide_reaches_too_far,
     options_that_exclude_or_need_each_other_are_refused,
+    the_examples_for_ci_use_options_that_exist,
     rows_come_in_the_order_of_the_lists,
 ]
 

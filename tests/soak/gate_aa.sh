@@ -69,6 +69,10 @@ while [ "$n" -lt "$gates" ]; do
     start=$(date +%s)
     code=0
     json=$(MV_FAULT=$fault "$bench" --backend reference --vs "$candidate" --quiet --format json "$@" 2>/dev/null) || code=$?
+    case $code in # stopped, or nothing was compared: no outcome of a gate
+        0 | 1) ;;
+        *) echo "gate_aa.sh: $bench ended with exit code $code: no verdict" >&2; exit "$code" ;;
+    esac
     verdicts=$(printf '%s\n' "$json" | sed -n 's/.*"method": "interleaved".*"verdict": "\([a-z]*\)".*/\1/p' | tr '\n' ' ')
     printf '%s,%s,%s,%s,%s\n' "$start" "$load" "$code" "$(($(date +%s) - start))" "$verdicts" >>"$file"
     n=$((n + 1))
