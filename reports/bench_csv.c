@@ -57,10 +57,38 @@ static void put_run(mv_bytes *bytes, const mv_bench_run *run)
     mv_bytes_text(bytes, "\r\n");
 }
 
+/* Two builds side by side leave no rows of times, only ratios. */
+static void put_comparisons(mv_bytes *bytes, const mv_bench_results *results)
+{
+    mv_bytes_text(bytes, "key,base,candidate,method,clock,ratio,ratio_low,ratio_high,p_slower,"
+                         "gate_percent,groups,confirm_groups,verdict,reason\r\n");
+    for (size_t i = 0; i < results->n_comparisons; i++) {
+        const mv_bench_comparison *one = &results->comparisons[i];
+        const double numbers[] = {one->ratio.value, one->ratio.low, one->ratio.high, one->p_slower,
+                                  one->gate_percent};
+        mv_csv_text(bytes, true, one->key);
+        mv_csv_text(bytes, false, one->base);
+        mv_csv_text(bytes, false, one->candidate);
+        mv_csv_text(bytes, false, one->method);
+        mv_csv_text(bytes, false, one->clock);
+        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+            put_number(bytes, numbers[k]);
+        put_integer(bytes, one->n_groups);
+        put_integer(bytes, one->n_confirm);
+        mv_csv_text(bytes, false, mv_bench_verdict_name(one->verdict));
+        mv_csv_text(bytes, false, one->reason);
+        mv_bytes_text(bytes, "\r\n");
+    }
+}
+
 void mv_csv_write_bench(mv_bytes *bytes, const mv_bench_results *results,
                         const mv_report_style *style)
 {
     (void)style;
+    if (results->n_runs == 0 && results->n_comparisons > 0) {
+        put_comparisons(bytes, results);
+        return;
+    }
     mv_bytes_text(bytes,
                   "backend,build_id,compute,phase,prompt,generate,depth,chunk,window,batch,threads,"
                   "seed,samples,tokens_per_s,tokens_per_s_low,tokens_per_s_high,deviation,ttft_ns,"

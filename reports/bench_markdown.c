@@ -9,6 +9,11 @@ static void put_comparisons(mv_bytes *bytes, const mv_bench_results *results)
 {
     if (results->n_comparisons == 0)
         return;
+    mv_bytes_text(bytes, "Base ");
+    mv_markdown_text(bytes, results->comparisons[0].base);
+    mv_bytes_text(bytes, ", candidate ");
+    mv_markdown_text(bytes, results->comparisons[0].candidate);
+    mv_bytes_text(bytes, ". A change above 0 % is slower, or more work.\n\n");
     mv_bytes_text(bytes, "| verdict | what | change | 95 % | groups | why |\n"
                          "|:--|:--|--:|--:|--:|:--|\n");
     for (size_t i = 0; i < results->n_comparisons; i++) {

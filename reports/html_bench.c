@@ -54,9 +54,11 @@ static void put_headline(mv_html *html, const mv_bench_results *results, const c
 static void put_tiles(mv_bytes *body, const mv_bench_results *results, const counts *n)
 {
     mv_bytes_text(body, "<ul class=\"tiles\">\n");
-    mv_html_tile(body, "all", results->n_runs, results->n_runs == 1 ? "row" : "rows");
-    mv_html_tile(body, "pass", results->n_runs - n->n_unchecked, "checked");
-    mv_html_tile(body, "vacuous", n->n_doubted, "with doubts");
+    if (results->n_runs > 0 || results->n_comparisons == 0) {
+        mv_html_tile(body, "all", results->n_runs, results->n_runs == 1 ? "row" : "rows");
+        mv_html_tile(body, "pass", results->n_runs - n->n_unchecked, "checked");
+        mv_html_tile(body, "vacuous", n->n_doubted, "with doubts");
+    }
     if (results->n_comparisons > 0) {
         mv_html_tile(body, "fail", n->by_verdict[MV_BENCH_SLOWER], "slower");
         mv_html_tile(body, "pass", n->by_verdict[MV_BENCH_FASTER], "faster");
@@ -123,10 +125,12 @@ void mv_html_bench_verdict(mv_html *html, const mv_bench_results *results, const
     mv_bytes *body = &html->body;
     counts n = count_all(results);
     put_headline(html, results, &n);
-    mv_bytes_print(body, "<p class=\"lead\">%zu row%s timed in %s", results->n_runs,
-                   results->n_runs == 1 ? "" : "s",
+    const bool only_ratios = results->n_runs == 0 && results->n_comparisons > 0;
+    const size_t n_rows = only_ratios ? results->n_comparisons : results->n_runs;
+    mv_bytes_print(body, "<p class=\"lead\">%zu %s%s %s in %s.", n_rows,
+                   only_ratios ? "metric" : "row", n_rows == 1 ? "" : "s",
+                   only_ratios ? "of two builds compared" : "timed",
                    mv_short_quantity((double)results->elapsed_ns / 1e9, "s").text);
-    mv_bytes_text(body, ".");
     if (name[0] != '\0') {
         mv_bytes_text(body, " From ");
         mv_html_element(body, "code", "", name);

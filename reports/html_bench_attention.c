@@ -191,8 +191,8 @@ static void say_line(mv_bytes *finding, const context_line *line)
         return;
     }
     const mv_point *last = &line->points[line->n_points - 1];
-    mv_bytes_print(finding, "%s \xC2\xB5s more a token with %.0f keys more",
-                   mv_short_number(last->y, true).text, last->x);
+    mv_bytes_print(finding, "%s more a token with %.0f keys more",
+                   mv_short_quantity(last->y / 1e6, "s").text, last->x);
     const fit before = fit_line(line, 0, bend), after = fit_line(line, bend, INFINITY);
     if (before.n >= 2) {
         mv_bytes_text(finding, isfinite(bend) ? "; up to the window it grows" : "; it grows");

@@ -168,7 +168,7 @@ static void put_percent(mv_bytes *body, double ratio)
 {
     char text[32];
     (void)snprintf(text, sizeof text, "%+.1f %%", 100 * (ratio - 1));
-    mv_html_element(body, "td", "n", isfinite(ratio) ? text : "\xE2\x80\x93");
+    mv_html_element(body, "td", "n", ratio > 0 && isfinite(ratio) ? text : "\xE2\x80\x93");
 }
 
 static void put_row(mv_bytes *body, const changed_row *row)
@@ -179,7 +179,7 @@ static void put_row(mv_bytes *body, const changed_row *row)
     mv_bytes_text(body, "</th>");
     mv_html_cell(body, mv_compute_word(row->now->compute));
     mv_html_cell(body, mv_bench_phase_name(row->now->phase));
-    mv_html_cell(body, mv_shape_words(row->now).text);
+    mv_html_element(body, "td", "shape", mv_shape_words(row->now).text);
     mv_bytes_print(body,
                    "<td><span class=\"v %s\"><span aria-hidden=\"true\">%s</span> %s</span></td>",
                    is_slower   ? "slower"
@@ -194,8 +194,8 @@ static void put_row(mv_bytes *body, const changed_row *row)
     put_percent(body, row->ratio.value);
     put_percent(body, row->ratio.low);
     put_percent(body, row->ratio.high);
-    mv_html_cell_number(body, row->before->tokens_per_s.value, false);
-    mv_html_cell_number(body, row->now->tokens_per_s.value, false);
+    mv_html_cell_rate(body, row->before->tokens_per_s.value);
+    mv_html_cell_rate(body, row->now->tokens_per_s.value);
     mv_html_cell(body, row->before->checked == row->now->checked ? ""
                        : row->now->checked                       ? "right now"
                                                                  : "no longer right");

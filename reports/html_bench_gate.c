@@ -16,6 +16,21 @@ typedef struct forest {
     double gate_percent; /* NAN: none */
 } forest;
 
+/* A key names every number of a shape; on a chart those that say nothing are left out. */
+static void shorten_key(char *out, size_t size, const char *key)
+{
+    static const char *const idle[] = {" prompt=0 ", " generate=0 ", " depth=0 ", " chunk=0 ",
+                                       " batch=1 "};
+    (void)snprintf(out, size, "%s", key);
+    for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
+        char *at = strstr(out, idle[i]);
+        if (at != NULL) {
+            const char *rest = at + strlen(idle[i]) - 1;
+            memmove(at, rest, strlen(rest) + 1);
+        }
+    }
+}
+
 static void add_ratio(forest *made, const char *key, const mv_estimate *ratio)
 {
     if (made->n == MAX_ROWS || !isfinite(ratio->value)) {
@@ -24,7 +39,7 @@ static void add_ratio(forest *made, const char *key, const mv_estimate *ratio)
     mv_chart_row *row = &made->rows[made->n];
     mv_point *point = &made->points[made->n++];
     *point = (mv_point){.x = ratio->value, .low = ratio->low, .high = ratio->high};
-    (void)snprintf(row->label, sizeof row->label, "%.95s", key);
+    shorten_key(row->label, sizeof row->label, key);
     (void)snprintf(row->note, sizeof row->note, "%+.1f %%", 100 * (ratio->value - 1));
     (void)snprintf(point->tip, sizeof point->tip, "%.120s: %+.2f %% (95 %%: %+.2f to %+.2f)", key,
                    100 * (ratio->value - 1), 100 * (ratio->low - 1), 100 * (ratio->high - 1));
@@ -68,9 +83,20 @@ static void put_percent(mv_bytes *body, double ratio)
     mv_html_element(body, "td", "n", isfinite(ratio) ? text : "\xE2\x80\x93");
 }
 
-static void put_comparison(mv_bytes *body, const mv_bench_comparison *one)
+static bool is_one_pair(const mv_bench_results *results)
 {
-    mv_bytes_text(body, "<tr><th scope=\"row\">");
+    for (size_t i = 1; i < results->n_comparisons; i++) {
+        if (strcmp(results->comparisons[i].base, results->comparisons[0].base) != 0 ||
+            strcmp(results->comparisons[i].candidate, results->comparisons[0].candidate) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void put_comparison(mv_bytes *body, const mv_bench_comparison *one, bool names_builds)
+{
+    mv_bytes_text(body, "<tr><th scope=\"row\" class=\"shape\">");
     mv_html_put(body, one->key);
     mv_bytes_text(body, "</th>");
     put_verdict(body, one->verdict);
@@ -79,8 +105,10 @@ static void put_comparison(mv_bytes *body, const mv_bench_comparison *one)
     put_percent(body, one->ratio.high);
     mv_html_cell_number(body, one->p_slower, false);
     mv_html_cell_integer(body, one->n_groups);
-    mv_html_cell(body, one->base);
-    mv_html_cell(body, one->candidate);
+    if (names_builds) {
+        mv_html_cell(body, one->base);
+        mv_html_cell(body, one->candidate);
+    }
     mv_html_cell(body, one->method);
     mv_html_cell(body, one->clock);
     mv_html_cell(body, one->reason);
@@ -118,17 +146,26 @@ void mv_html_bench_gate(mv_html *html, const mv_bench_results *results)
         return;
     }
     made->gate_percent = results->comparisons[0].gate_percent;
+    const bool is_pair = is_one_pair(results);
     mv_html_section(html, "gate", "Against the base");
+    if (is_pair) {
+        mv_bytes_text(body, "<p>Base ");
+        mv_html_element(body, "code", "", results->comparisons[0].base);
+        mv_bytes_text(body, ", candidate ");
+        mv_html_element(body, "code", "", results->comparisons[0].candidate);
+        mv_bytes_text(body, ".</p>\n");
+    }
     put_gate_finding(&finding, results);
     for (size_t i = 0; i < results->n_comparisons; i++) {
         add_ratio(made, results->comparisons[i].key, &results->comparisons[i].ratio);
     }
     put_forest(html, made, &finding);
     mv_html_table(body, "comparisons",
-                  "metric|verdict|#change|#low|#high|#p slower|#groups|base|candidate|method|clock|"
-                  "why");
+                  is_pair ? "metric|verdict|#change|#low|#high|#p slower|#groups|method|clock|why"
+                          : "metric|verdict|#change|#low|#high|#p slower|#groups|base|candidate|"
+                            "method|clock|why");
     for (size_t i = 0; i < results->n_comparisons; i++) {
-        put_comparison(body, &results->comparisons[i]);
+        put_comparison(body, &results->comparisons[i], !is_pair);
     }
     mv_html_table_end(body);
     mv_html_section_end(html);

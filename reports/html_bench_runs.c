@@ -114,7 +114,7 @@ void mv_html_bench_spread(mv_html *html, const mv_bench_results *results)
 
 static void put_ms(mv_bytes *body, int64_t ns)
 {
-    mv_html_cell_number(body, (double)ns / 1e6, ns >= 0);
+    mv_html_cell_number(body, ns >= 0 ? (double)ns / 1e6 : NAN, false);
 }
 
 static void put_run(mv_bytes *body, const mv_bench_run *run)
@@ -124,10 +124,10 @@ static void put_run(mv_bytes *body, const mv_bench_run *run)
     mv_bytes_text(body, "</th>");
     mv_html_cell(body, mv_compute_word(run->compute));
     mv_html_cell(body, mv_bench_phase_name(run->phase));
-    mv_html_cell(body, mv_shape_words(run).text);
-    mv_html_cell_number(body, run->tokens_per_s.value, false);
-    mv_html_cell_number(body, run->tokens_per_s.low, false);
-    mv_html_cell_number(body, run->tokens_per_s.high, false);
+    mv_html_element(body, "td", "shape", mv_shape_words(run).text);
+    mv_html_cell_rate(body, run->tokens_per_s.value);
+    mv_html_cell_rate(body, run->tokens_per_s.low);
+    mv_html_cell_rate(body, run->tokens_per_s.high);
     put_ms(body, run->phase == MV_BENCH_PREFILL ? run->ttft_ns : -1);
     put_ms(body, run->token_ns_p50);
     put_ms(body, run->token_ns_p95);

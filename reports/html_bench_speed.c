@@ -168,8 +168,9 @@ static void say_ends(mv_bytes *finding, const speed_chart *chart, axis which)
         mv_bytes_text(finding, separator);
         mv_html_put(finding, chart->names[s]);
         if (which == AXIS_DEPTH) {
-            mv_bytes_print(finding, " keeps %.0f %% of its speed from %.0f to %.0f keys",
-                           100 * last->y / first->y, first->x, last->x);
+            const double kept = 100 * last->y / first->y;
+            mv_bytes_print(finding, " keeps %.*f %% of its speed from %.0f to %.0f keys",
+                           kept < 3 ? 1 : 0, kept, first->x, last->x);
         } else {
             mv_bytes_print(finding,
                            " makes %s times as many tokens with %.0f sequences as with %.0f",
@@ -182,17 +183,20 @@ static void say_ends(mv_bytes *finding, const speed_chart *chart, axis which)
 
 /* ---- figures ---- */
 
-/* On a linear axis a roof far above would press all lines into the floor. */
+/* On a linear axis a roof far above, or one fast row, would press all lines into the floor. */
 static bool needs_log(const speed_chart *chart)
 {
-    double most = 0, limit = 0;
+    double least = INFINITY, most = 0, limit = 0;
     for (size_t s = 0; s < chart->n_series; s++) {
         most = fmax(most, best_of(chart, s)->y);
+        for (size_t p = 0; p < chart->n_points[s]; p++) {
+            least = fmin(least, chart->points[s][p].y);
+        }
     }
     for (size_t p = 0; p < chart->n_points[MAX_SERIES]; p++) {
         limit = fmax(limit, chart->points[MAX_SERIES][p].y);
     }
-    return limit > 4 * most;
+    return limit > 4 * most || most > 20 * least;
 }
 
 static void put_chart(mv_html *html, speed_chart *chart, const mv_bench_run *first, axis which)

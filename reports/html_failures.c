@@ -8,6 +8,7 @@
 
 #define MAX_SHOWN 40
 #define MAX_OPEN 8
+#define MAX_CHANGES 200 /* rows of the table of changes */
 
 static void put_chip(mv_bytes *bytes, const char *name, int64_t value)
 {
@@ -132,7 +133,7 @@ void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
                             const mv_verify_results *old)
 {
     mv_bytes rows = {0};
-    size_t n_changed = 0, n_new = 0, n_gone = 0, n_broken = 0, n_mended = 0;
+    size_t n_changed = 0, n_new = 0, n_gone = 0, n_broken = 0, n_mended = 0, n_rows = 0;
     for (size_t i = 0; i < results->n_cases; i++) {
         const mv_case_result *one = &results->cases[i], *before = find(old, one, i);
         n_new += before == NULL ? 1 : 0;
@@ -140,13 +141,17 @@ void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
         n_mended += before != NULL && mv_needs_person(before) && !mv_needs_person(one) ? 1 : 0;
         if (before == NULL ? mv_needs_person(one) : is_changed(before, one)) {
             n_changed += before != NULL ? 1 : 0;
-            put_change(&rows, one, before, one);
+            if (n_rows++ < MAX_CHANGES) {
+                put_change(&rows, one, before, one);
+            }
         }
     }
     for (size_t i = 0; i < old->n_cases; i++) {
         if (find(results, &old->cases[i], i) == NULL) {
             n_gone++;
-            put_change(&rows, &old->cases[i], &old->cases[i], NULL);
+            if (n_rows++ < MAX_CHANGES) {
+                put_change(&rows, &old->cases[i], &old->cases[i], NULL);
+            }
         }
     }
     mv_html_section(html, "changes", "Since the older run");
@@ -163,10 +168,15 @@ void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
                                    "weights.</strong></p>\n");
     }
     if (rows.size > 0) {
+        mv_bytes_text(&html->body, "<div class=\"long\">\n");
         mv_html_table(&html->body, "cases that changed",
                       "suite|case|backend|compute|before|now|#R before|#R now");
         mv_bytes_append(&html->body, rows.data, rows.size);
         mv_html_table_end(&html->body);
+        mv_bytes_text(&html->body, "</div>\n");
+    }
+    if (n_rows > MAX_CHANGES) {
+        mv_bytes_print(&html->body, "<p>... and %zu more.</p>\n", n_rows - MAX_CHANGES);
     }
     html->body.failed = html->body.failed || rows.failed;
     mv_bytes_free(&rows);

@@ -73,9 +73,10 @@ static void put_finding(mv_bytes *finding, const metric *made)
     const mv_history_point *last = made->of[made->n - 1];
     mv_bytes_text(finding, "<b>");
     mv_html_put(finding, last->key);
-    mv_bytes_print(finding, "</b>: the last of %zu run%s takes %+.1f %% of the anchor's time.",
+    const double last_percent = percent(last->log_ratio);
+    mv_bytes_print(finding, "</b>: the last of %zu run%s took %.1f %% %s than the anchor.",
                    made->n_before + made->n, made->n_before + made->n == 1 ? "" : "s",
-                   percent(last->log_ratio));
+                   fabs(last_percent), last_percent < 0 ? "less time" : "longer");
     for (size_t c = 0; c < made->n_changes; c++) {
         const mv_change *change = &made->changes[c];
         const mv_history_point *at = made->of[change->at];

@@ -134,6 +134,12 @@ void mv_html_cell_number(mv_bytes *bytes, double value, bool is_known)
     mv_html_element(bytes, "td", "n", strcmp(number.text, "-") == 0 ? "\xE2\x80\x93" : number.text);
 }
 
+void mv_html_cell_rate(mv_bytes *bytes, double per_s)
+{
+    mv_html_element(bytes, "td", "n",
+                    isfinite(per_s) && per_s > 0 ? mv_short_rate(per_s).text : "\xE2\x80\x93");
+}
+
 void mv_html_cell_integer(mv_bytes *bytes, int64_t value)
 {
     if (value < 0) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define MAX_FAILURES 10
+#define MAX_OF_A_SUITE 3 /* the tenth case of one suite says what the first said */
 
 /* Running text or a table cell: one line in which nothing has a meaning of its own. */
 void mv_markdown_text(mv_bytes *bytes, const char *text)
@@ -82,16 +83,35 @@ static void put_failure(mv_bytes *bytes, const mv_case_result *one)
     }
 }
 
-static void put_failures(mv_bytes *bytes, const mv_verify_results *results, size_t most)
+/* How many before it, of its suite and engine, need a person; at most `most` are counted. */
+static size_t count_before(const mv_verify_results *results, size_t at, size_t most)
 {
     size_t n = 0;
+    for (size_t i = 0; i < at && n < most; i++) {
+        n += mv_needs_person(&results->cases[i]) &&
+                     mv_group_has(&results->cases[at], &results->cases[i])
+                 ? 1
+                 : 0;
+    }
+    return n;
+}
+
+static void put_failures(mv_bytes *bytes, const mv_verify_results *results, bool all)
+{
+    size_t n = 0, n_shown = 0;
     for (size_t i = 0; i < results->n_cases; i++) {
-        if (mv_needs_person(&results->cases[i]) && n++ < most) {
+        if (!mv_needs_person(&results->cases[i])) {
+            continue;
+        }
+        n++;
+        if (all ||
+            (n_shown < MAX_FAILURES && count_before(results, i, MAX_OF_A_SUITE) < MAX_OF_A_SUITE)) {
             put_failure(bytes, &results->cases[i]);
+            n_shown++;
         }
     }
-    if (n > most) {
-        mv_bytes_print(bytes, "... and %zu more that did not pass.\n\n", n - most);
+    if (n > n_shown) {
+        mv_bytes_print(bytes, "... and %zu more that did not pass.\n\n", n - n_shown);
     }
 }
 
@@ -199,7 +219,7 @@ void mv_markdown_write_verify(mv_bytes *bytes, const mv_verify_results *results,
     mv_bytes_text(bytes, "; ");
     mv_bytes_summary(bytes, results);
     mv_bytes_text(bytes, ".\n\n");
-    put_failures(bytes, results, style->verbose ? SIZE_MAX : MAX_FAILURES);
+    put_failures(bytes, results, style->verbose);
     if (results->n_cases > 0) {
         put_suites(bytes, results);
     } else if (!mv_self_test_was_run(results)) {

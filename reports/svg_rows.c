@@ -5,7 +5,39 @@
 #include <math.h>
 #include <string.h>
 
-enum { RIGHT = 110, PLOT = 430, ROW = 24, TOP = 26, BOTTOM = 46, LABEL_MOST = 58, GUIDE_MOST = 24 };
+enum {
+    RIGHT = 110,
+    PLOT = 430,
+    ROW = 24,
+    STACKED_ROW = 38,
+    TOP = 26,
+    BOTTOM = 46,
+    LABEL_MOST = 76,
+    GUIDE_MOST = 24
+};
+
+/* Long labels stand above their rows: beside them they would push the chart out of a narrow
+ * window. */
+static bool is_stacked(const mv_rows *chart)
+{
+    double widest = 0;
+    for (size_t r = 0; r < chart->n_rows; r++) {
+        widest = fmax(widest, mv_svg_text_width(chart->rows[r].label, LABEL_MOST));
+    }
+    return widest > 230;
+}
+
+static double row_height(const mv_rows *chart)
+{
+    return is_stacked(chart) ? STACKED_ROW : ROW;
+}
+
+/* The middle of the marks of a row. */
+static double row_at(const mv_rows *chart, size_t r)
+{
+    double height = row_height(chart);
+    return TOP + ((double)r + 0.5) * height + (is_stacked(chart) ? 9 : 0);
+}
 
 static void widen(double value, bool is_log, double *low, double *high)
 {
@@ -20,7 +52,7 @@ static mv_scale make_scale(const mv_rows *chart)
     double left = 0;
     double low = INFINITY, high = -INFINITY;
     for (size_t r = 0; r < chart->n_rows; r++) {
-        left = fmax(left, mv_svg_text_width(chart->rows[r].label, LABEL_MOST) + 22);
+        left = fmax(left, 1.06 * mv_svg_text_width(chart->rows[r].label, LABEL_MOST) + 22);
         for (size_t p = 0; p < chart->rows[r].n_points; p++) {
             const mv_point *point = &chart->rows[r].points[p];
             widen(point->x, chart->x_is_log, &low, &high);
@@ -34,6 +66,7 @@ static mv_scale make_scale(const mv_rows *chart)
     if (!(low <= high)) {
         low = high = 1;
     }
+    left = is_stacked(chart) ? 14 : left;
     return mv_scale_make(low, high, chart->x_is_log, left, left + PLOT);
 }
 
@@ -131,19 +164,23 @@ static void put_points(mv_bytes *bytes, const mv_rows *chart, const mv_chart_row
 void mv_svg_rows(mv_bytes *bytes, const mv_rows *chart)
 {
     mv_scale scale = make_scale(chart);
-    double floor_y = TOP + (double)chart->n_rows * ROW;
+    double floor_y = TOP + (double)chart->n_rows * row_height(chart);
     mv_svg_begin(bytes, scale.to + RIGHT, floor_y + BOTTOM, chart->label);
     put_axis(bytes, chart, &scale, floor_y);
     put_guides(bytes, chart, &scale, floor_y);
     mv_svg_open(bytes, "tick", "fill=\"#1b1f24\"");
     for (size_t r = 0; r < chart->n_rows; r++) {
-        double y = TOP + ((double)r + 0.5) * ROW + 4;
-        mv_svg_text(bytes, scale.from - 14, y, "end", chart->rows[r].label, LABEL_MOST);
+        double y = row_at(chart, r) + 4;
+        if (is_stacked(chart)) {
+            mv_svg_text(bytes, 2, y - 19, "start", chart->rows[r].label, LABEL_MOST);
+        } else {
+            mv_svg_text(bytes, scale.from - 14, y, "end", chart->rows[r].label, LABEL_MOST);
+        }
         mv_svg_text(bytes, scale.to + 14, y, "start", chart->rows[r].note, 18);
     }
     mv_svg_close(bytes);
     for (size_t r = 0; r < chart->n_rows; r++) {
-        double y = TOP + ((double)r + 0.5) * ROW;
+        double y = row_at(chart, r);
         put_points(bytes, chart, &chart->rows[r], &scale, y, false);
         put_points(bytes, chart, &chart->rows[r], &scale, y, true);
     }

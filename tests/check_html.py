@@ -93,7 +93,7 @@ def digest(text):
 
 def documents(code):
     """One, or, of a history, one a line."""
-    return code.splitlines() if code.startswith('\n{"schema"') else [code]
+    return code.strip().split("\n") if code.startswith('\n{"schema"') else [code]
 
 
 def check(text):

@@ -2,7 +2,7 @@
 #ifndef MV_TESTS_CUDA_STAGE_H
 #define MV_TESTS_CUDA_STAGE_H
 
-#include "backends/cuda/kernels.h"
+#include "backends/cuda/cuda_kernels.h"
 
 /* An emulated device's memory is the host's: arrays are read and written in place. */
 typedef struct cuda_stage {

@@ -24,10 +24,30 @@ static void save(const char *folder, const char *name, const mv_page_part *parts
     mv_bytes_free(&bytes);
 }
 
+/* As many as all suites of two engines make. */
+static void repeat_cases(mv_verify_results *results, size_t n)
+{
+    const size_t n_first = results->n_cases;
+    for (size_t i = 0; i < n; i++) {
+        mv_case_result one = results->cases[i % n_first];
+        mv_error error;
+        (void)snprintf(one.name, sizeof one.name, "window 8, case %zu", i);
+        (void)snprintf(one.suite, sizeof one.suite, "suite %zu", i / 36);
+        (void)snprintf(one.reproduce, sizeof one.reproduce,
+                       "mistral-verify --model synthetic:probe --backend reference --compute f32 "
+                       "--suite chunking --length 40 --seed 1 --filter 'chunking/window 8 %zu'",
+                       i);
+        if (mv_verify_results_add(results, &one, &error) != MV_OK) {
+            exit(1);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
-    mv_verify_results verify[4];
+    mv_verify_results verify[5];
     mv_bench_results bench[3];
+    mv_history history[2];
     if (argc != 2) {
         (void)fprintf(stderr, "usage: make_pages FOLDER\n");
         return 2;
@@ -36,6 +56,10 @@ int main(int argc, char **argv)
     mv_sample_passing(&verify[1]);
     mv_sample_hostile(&verify[2], mv_hostile_text);
     mv_verify_results_init(&verify[3]);
+    mv_sample_passing(&verify[4]);
+    repeat_cases(&verify[4], 700);
+    mv_sample_history(&history[0], "prefill time");
+    mv_sample_history(&history[1], mv_hostile_text);
     mv_sample_bench(&bench[0]);
     mv_sample_bench_hostile(&bench[1], mv_hostile_text);
     mv_bench_results_init(&bench[2]);
@@ -46,22 +70,29 @@ int main(int argc, char **argv)
     const mv_page_part no_times = {.name = "", .bench = &bench[2]};
     const mv_page_part hostile[] = {
         {.name = mv_hostile_text, .verify = &verify[2], .verify_old = &verify[0]},
-        {.name = mv_hostile_text, .bench = &bench[1], .bench_old = &bench[0]}};
+        {.name = mv_hostile_text, .bench = &bench[1], .bench_old = &bench[0]},
+        {.name = mv_hostile_text, .history = &history[1]}};
     const mv_page_part both[] = {
         {.name = "verify.json", .verify = &verify[0], .verify_old = &verify[1]},
-        {.name = "bench.json", .bench = &bench[0], .bench_old = &bench[0]}};
+        {.name = "bench.json", .bench = &bench[0], .bench_old = &bench[0]},
+        {.name = "history.jsonl", .history = &history[0]}};
+    const mv_page_part many[] = {{.name = "f32.json", .verify = &verify[4]},
+                                 {.name = "bf16.json", .verify = &verify[4]}};
     save(argv[1], "mixed", &mixed, 1);
     save(argv[1], "passing", &passing, 1);
     save(argv[1], "empty", &empty, 1);
     save(argv[1], "times", &times, 1);
     save(argv[1], "no_times", &no_times, 1);
-    save(argv[1], "hostile", hostile, 2);
-    save(argv[1], "both", both, 2);
-    for (size_t i = 0; i < 4; i++) {
+    save(argv[1], "hostile", hostile, 3);
+    save(argv[1], "both", both, 3);
+    save(argv[1], "many", many, 2);
+    for (size_t i = 0; i < 5; i++) {
         mv_verify_results_free(&verify[i]);
     }
     for (size_t i = 0; i < 3; i++) {
         mv_bench_results_free(&bench[i]);
     }
+    mv_history_free(&history[0]);
+    mv_history_free(&history[1]);
     return 0;
 }

@@ -157,3 +157,34 @@ void mv_sample_bench_hostile(mv_bench_results *results, const char *text)
     set(claim->measured, sizeof claim->measured, text);
     set(claim->how, sizeof claim->how, text);
 }
+
+/* ---- a history ---- */
+
+static const char history_line[] =
+    "{\"schema\":\"mistral-bench-history/1\",\"date_utc\":\"2026-01-02T03:04:05Z\",\"commit\":"
+    "\"</script><!--\",\"key\":\"k\",\"anchor\":\"sha256:aa\",\"ratio\":1.0}\n";
+
+void mv_sample_history(mv_history *history, const char *key)
+{
+    const size_t n = 80, line = sizeof history_line - 1;
+    *history = (mv_history){.n = n, .capacity = n, .size = n * line};
+    history->points = calloc(n, sizeof *history->points);
+    history->text = malloc(n * line);
+    if (history->points == NULL || history->text == NULL) {
+        abort();
+    }
+    set(history->anchor, sizeof history->anchor, "sha256:aa");
+    for (size_t i = 0; i < n; i++) {
+        mv_history_point *point = &history->points[i];
+        const size_t run = i / 2;
+        const double wave = 0.004 * (double)(run * 7 % 5) - 0.008;
+        const double ratio = (i % 2 == 0 && run >= 20 ? 1.05 : 1) + wave;
+        memcpy(history->text + i * line, history_line, line);
+        set(point->key, sizeof point->key, i % 2 == 0 ? "decode time" : key);
+        (void)snprintf(point->commit, sizeof point->commit, "%07zu", run);
+        (void)snprintf(point->date, sizeof point->date, "2026-01-%02zuT03:04:05Z", run % 28 + 1);
+        point->log_ratio = log(ratio);
+        point->log_low = log(ratio - 0.01);
+        point->log_high = log(ratio + 0.012);
+    }
+}

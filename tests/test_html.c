@@ -11,6 +11,7 @@
 
 static mv_verify_results verify;
 static mv_bench_results bench;
+static mv_history history;
 static mv_bytes page;
 static mv_error error;
 
@@ -18,6 +19,7 @@ static void tear_down(void)
 {
     mv_verify_results_free(&verify);
     mv_bench_results_free(&bench);
+    mv_history_free(&history);
     mv_bytes_free(&page);
 }
 
@@ -153,6 +155,8 @@ START_TEST(a_page_gives_back_the_json_that_went_in)
 }
 END_TEST
 
+#define PACKED "<script type=\"application/gzip\" class=\"results\" id=\"r1-json\">\n"
+
 START_TEST(refuses_to_extract_from_what_is_no_page_of_ours)
 {
     static const struct {
@@ -162,6 +166,12 @@ START_TEST(refuses_to_extract_from_what_is_no_page_of_ours)
         {"<html><script>1</script></html>", "no page of mistral-report"},
         {"<script type=\"application/json\" class=\"results\" id=\"", "have no end"},
         {"<script type=\"application/json\" class=\"results\" id=\"r1-json\">\n{}", "have no end"},
+        {PACKED "</script>\n", "are damaged"},
+        {PACKED "\n</script>\n", "are damaged"},
+        {PACKED "H4sI\n</script>\n", "are damaged"},
+        {PACKED "H4s=H4sI\n</script>\n", "are damaged"},
+        {PACKED "H=4s\n</script>\n", "are damaged"},
+        {PACKED "e30=\n</script>\n", "are damaged"},
     };
     mv_bytes out = {0};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -280,7 +290,14 @@ START_TEST(an_older_run_shows_what_changed_and_where_the_machines_differ)
     must_have(text,
               "1 of 29 cases changed (another verdict, or R by more than a fifth); 17 are new");
     must_have(text, "<tr class=\"differs\"><th scope=\"row\">cores</th><td>2</td><td>64</td>");
-    ck_assert_uint_eq(count(text, "class=\"differs\""), 1);
+    ck_assert_uint_eq(count(text, "<tr class=\"differs\""), 1);
+    must_have(text, "1 fact of the machine or the build differs: <code>cores</code>");
+    must_have(text, "<p>0 no longer hold, 0 hold again.");
+    old.cases[3].verdict = MV_VERDICT_FAIL;
+    must_have(write_page(&part, 1), "<p>0 no longer hold, 1 holds again.");
+    old.cases[3].verdict = MV_VERDICT_PASS;
+    verify.cases[3].verdict = MV_VERDICT_FAIL;
+    must_have(write_page(&part, 1), "<strong>1 no longer holds, 0 hold again.</strong>");
     mv_verify_results_free(&old);
 }
 END_TEST
@@ -299,6 +316,78 @@ START_TEST(times_say_their_findings)
     must_have(text, "times as many tokens with 4 sequences as with 1");
     must_have(text, "The best row reaches 50 % of its limit");
     must_have(text, "others used 0.8 cores");
+}
+END_TEST
+
+START_TEST(an_older_file_of_times_says_what_got_slower_and_how_sure)
+{
+    mv_bench_results old;
+    mv_sample_bench(&bench);
+    mv_sample_bench(&old);
+    const mv_page_part part = {.name = "", .bench = &bench, .bench_old = &old};
+    bench.runs[0].tokens_per_s = (mv_estimate){80, 79, 81}; /* 100 before */
+    bench.runs[1].tokens_per_s = (mv_estimate){180, 178, 182};
+    bench.runs[4].checked = false;
+    bench.runs[5].shape.depth = 77;
+    mv_environment_set(&old.environment, "cpu_model", "Another");
+    const char *text = write_page(&part, 1);
+    must_have(text, "23 rows are in both files; 1 new, 1 gone.");
+    must_have(text, "1 row was right in the older run and is not now.");
+    must_have(text, "1 row is slower than before, 1 faster, 21 cannot be told apart. The slowest "
+                    "takes +25.0 % (+19.8 to +29.1): blas prefill, prompt 512, chunk 1");
+    must_have(text, "1 fact of the machine or the build differs: <code>cpu_model</code>");
+    must_have(text, "no longer right");
+    mv_bench_results_free(&old);
+}
+END_TEST
+
+START_TEST(what_the_context_adds_is_fitted_and_what_is_lost_in_the_noise_is_counted)
+{
+    mv_sample_bench(&bench);
+    must_have(write_bench(), "</b>: 11.4 ms more a token with 1023 keys more; it grows with "
+                             "exponent 1.00 \xC2\xB1 0.00 (3 depths)");
+    must_have(page.data, "<b>blas f32, window 64</b>: what the context adds is lost in the noise "
+                         "at all 3 depths.");
+    for (size_t i = 0; i < bench.n_runs; i++) { /* 1 us a key that can be seen, known exactly */
+        mv_bench_run *run = &bench.runs[i];
+        const double keys = (double)run->shape.depth;
+        const double seen = run->shape.window > 0 ? fmin(keys, (double)run->shape.window) : keys;
+        const double speed = 1e6 / (100 + seen);
+        run->tokens_per_s = (mv_estimate){speed, speed * 0.9999, speed * 1.0001};
+        run->phase = MV_BENCH_DECODE;
+        run->shape = (mv_bench_shape){.generate = 1,
+                                      .depth = (int64_t)keys,
+                                      .window = run->shape.window,
+                                      .batch = 1,
+                                      .threads = 2};
+    }
+    must_have(write_bench(), "</b>: 1.02 ms more a token with 1023 keys more; it grows with "
+                             "exponent 1.00 \xC2\xB1 0.00 (3 depths)");
+    must_have(page.data, "past the window 4.01 times the keys take 1.00 times as long, with "
+                         "exponent 0.00 (2 depths)");
+    must_have(page.data, "data-name=\"n: as the keys\"");
+    must_have(page.data, "data-name=\"W: as the visible keys\"");
+    for (size_t i = 0; i < bench.n_runs; i++) {
+        bench.runs[i].shape.depth = 0;
+    }
+    ck_assert_ptr_null(strstr(write_bench(), "What the context costs"));
+}
+END_TEST
+
+START_TEST(a_history_shows_its_steps_and_gives_its_lines_back)
+{
+    mv_bytes out = {0};
+    mv_sample_history(&history, "prefill time");
+    const mv_page_part part = {.name = "h.jsonl", .history = &history};
+    const char *text = write_page(&part, 1);
+    must_have(text, "1 step in 2 metrics");
+    must_have(text, "<b>decode time</b>: the last of 40 runs took");
+    must_have(text, "It changed by +5.0 % at run 21 (2026-01-21T03:04:05Z, commit 0000020).");
+    must_have(text, "No step of 2 % or more is found in it.");
+    ck_assert_int_eq(mv_html_extract(&out, page.data, page.size, "p.html", &error), MV_OK);
+    ck_assert_uint_eq(count(out.data, "\n"), 80);
+    ck_assert_uint_eq(count(out.data, "\\u003c/script>\\u003c!--"), 80);
+    mv_bytes_free(&out);
 }
 END_TEST
 
@@ -324,8 +413,19 @@ START_TEST(a_page_of_many_cases_stays_below_a_megabyte)
                        i);
         ck_assert_int_eq(mv_verify_results_add(&verify, &one, &error), MV_OK);
     }
-    write_verify();
+    const mv_report_style plain = {.verbose = false};
+    const mv_page_part parts[] = {{.name = "f32.json", .verify = &verify},
+                                  {.name = "bf16.json", .verify = &verify}};
+    mv_bytes json = {0}, out = {0};
+    write_page(parts, 2);
     ck_assert_uint_lt(page.size, 1000000);
+    mv_json_write_verify(&json, &verify, &plain); /* packed in the page, and out again */
+    ck_assert_uint_gt(json.size, 400000);
+    ck_assert_int_eq(mv_html_extract(&out, page.data, page.size, "p.html", &error), MV_OK);
+    ck_assert_uint_eq(out.size, 2 * json.size);
+    ck_assert_int_eq(memcmp(out.data, json.data, json.size), 0);
+    mv_bytes_free(&json);
+    mv_bytes_free(&out);
     ck_assert_uint_lt(strlen(mv_html_script), 10240);
 }
 END_TEST
@@ -394,6 +494,9 @@ static Suite *html_suite(void)
     tcase_add_test(tcase, sections_without_data_do_not_appear);
     tcase_add_test(tcase, an_older_run_shows_what_changed_and_where_the_machines_differ);
     tcase_add_test(tcase, times_say_their_findings);
+    tcase_add_test(tcase, an_older_file_of_times_says_what_got_slower_and_how_sure);
+    tcase_add_test(tcase, what_the_context_adds_is_fitted_and_what_is_lost_in_the_noise_is_counted);
+    tcase_add_test(tcase, a_history_shows_its_steps_and_gives_its_lines_back);
     tcase_add_test(tcase, what_was_timed_and_not_checked_is_no_pass);
     tcase_add_test(tcase, a_page_of_many_cases_stays_below_a_megabyte);
     tcase_add_test(tcase, scales_are_round_and_hold_what_they_were_made_for);

@@ -11,7 +11,7 @@
 #ifndef MV_CUDA_ENGINE_H
 #define MV_CUDA_ENGINE_H
 
-#include "backends/cuda/kernels.h"
+#include "backends/cuda/cuda_kernels.h"
 #include "backends/mistral_backend.h"
 
 enum {

@@ -26,17 +26,6 @@ struct mv_device {
     char fault[256]; /* "" or the first */
 };
 
-enum { ROOMS = 2 };
-
-struct mv_lane {
-    mv_device *device;
-    cudaStream_t stream;
-    void *rooms[ROOMS];
-    cudaEvent_t free[ROOMS]; /* when the room has been read */
-    int at;
-    cudaError_t status;
-};
-
 /* ---- can it be used ---- */
 
 static mv_code check_driver(mv_error *error)
@@ -67,6 +56,11 @@ static mv_code check_devices(int *n_devices, mv_error *error)
         return mv_fail(error, MV_ERR_UNAVAILABLE,
                        "the NVIDIA driver is there, but no GPU is to be seen; is "
                        "CUDA_VISIBLE_DEVICES right?");
+    if (status == cudaErrorInitializationError)
+        return mv_fail(
+            error, MV_ERR_UNAVAILABLE,
+            "CUDA cannot be used in a process that was forked from one that had used it; "
+            "run without --jobs and --isolate");
     if (status != cudaSuccess)
         return mv_fail(error, MV_ERR_UNAVAILABLE, "CUDA cannot be used: %s",
                        cudaGetErrorString(status));
@@ -182,6 +176,11 @@ bool mv_cuda_pdl(const mv_device *d)
     return d->pdl;
 }
 
+int mv_cuda_ordinal(const mv_device *d)
+{
+    return d->ordinal;
+}
+
 void mv_cuda_note(mv_device *d, cudaError_t status, const char *what)
 {
     if (status != cudaSuccess && d->fault[0] == '\0')
@@ -190,8 +189,8 @@ void mv_cuda_note(mv_device *d, cudaError_t status, const char *what)
 
 /* ---- memory ---- */
 
-static mv_code fail_memory(cudaError_t status, const char *where, const char *what, size_t bytes,
-                           mv_error *error)
+mv_code mv_cuda_fail_memory(cudaError_t status, const char *where, const char *what, size_t bytes,
+                            mv_error *error)
 {
     return mv_fail(error, status == cudaErrorMemoryAllocation ? MV_ERR_MEMORY : MV_ERR_BACKEND,
                    "cuda: %s, %zu bytes of %s: %s", what, bytes, where, cudaGetErrorString(status));
@@ -201,7 +200,8 @@ mv_code mv_device_take(mv_device *d, void **memory, size_t bytes, const char *wh
 {
     (void)d;
     const cudaError_t status = cudaMalloc(memory, bytes);
-    return status == cudaSuccess ? MV_OK : fail_memory(status, "the device", what, bytes, error);
+    return status == cudaSuccess ? MV_OK
+                                 : mv_cuda_fail_memory(status, "the device", what, bytes, error);
 }
 
 void mv_device_give(mv_device *d, void *memory)
@@ -215,7 +215,8 @@ mv_code mv_device_take_host(mv_device *d, void **memory, size_t bytes, const cha
 {
     (void)d;
     const cudaError_t status = cudaHostAlloc(memory, bytes, cudaHostAllocPortable);
-    return status == cudaSuccess ? MV_OK : fail_memory(status, "locked memory", what, bytes, error);
+    return status == cudaSuccess ? MV_OK
+                                 : mv_cuda_fail_memory(status, "locked memory", what, bytes, error);
 }
 
 void mv_device_give_host(mv_device *d, void *memory)
@@ -305,73 +306,4 @@ void mv_device_graph_free(mv_graph *graph)
     if (graph != NULL)
         (void)cudaGraphExecDestroy(graph->exec);
     free(graph);
-}
-
-/* ---- lanes ---- */
-
-static void free_lane(mv_lane *l)
-{
-    for (int i = 0; i < ROOMS; i++) {
-        if (l->free[i] != NULL)
-            (void)cudaEventDestroy(l->free[i]);
-        (void)cudaFreeHost(l->rooms[i]);
-    }
-    if (l->stream != NULL)
-        (void)cudaStreamDestroy(l->stream);
-    free(l);
-}
-
-mv_code mv_lane_open(mv_lane **lane, mv_device *d, size_t bytes, mv_error *error)
-{
-    mv_lane *l = calloc(1, sizeof *l);
-    if (l == NULL)
-        return mv_fail(error, MV_ERR_MEMORY, "cuda: no memory for a lane");
-    l->device = d;
-    l->at = -1;
-    l->status = cudaSetDevice(d->ordinal);
-    if (l->status == cudaSuccess)
-        l->status = cudaStreamCreateWithFlags(&l->stream, cudaStreamNonBlocking);
-    for (int i = 0; i < ROOMS && l->status == cudaSuccess; i++) {
-        l->status = cudaHostAlloc(&l->rooms[i], bytes, cudaHostAllocPortable);
-        if (l->status == cudaSuccess)
-            l->status = cudaEventCreateWithFlags(&l->free[i], cudaEventDisableTiming);
-    }
-    if (l->status != cudaSuccess) {
-        const cudaError_t status = l->status;
-        free_lane(l);
-        return fail_memory(status, "locked memory", "a lane", bytes, error);
-    }
-    *lane = l;
-    return MV_OK;
-}
-
-static void note(mv_lane *l, cudaError_t status)
-{
-    if (l->status == cudaSuccess)
-        l->status = status;
-}
-
-void *mv_lane_room(mv_lane *l)
-{
-    l->at = (l->at + 1) % ROOMS;
-    note(l, cudaEventSynchronize(l->free[l->at])); /* at once, if it was never recorded */
-    return l->rooms[l->at];
-}
-
-void mv_lane_send(mv_lane *l, void *to, size_t bytes)
-{
-    note(l, cudaMemcpyAsync(to, l->rooms[l->at], bytes, cudaMemcpyHostToDevice, l->stream));
-    note(l, cudaEventRecord(l->free[l->at], l->stream));
-}
-
-mv_code mv_lane_close(mv_lane *l, mv_error *error)
-{
-    if (l->stream != NULL)
-        note(l, cudaStreamSynchronize(l->stream));
-    const cudaError_t status = l->status;
-    free_lane(l);
-    if (status != cudaSuccess)
-        return mv_fail(error, MV_ERR_BACKEND, "cuda: weights to the device: %s",
-                       cudaGetErrorString(status));
-    return MV_OK;
 }

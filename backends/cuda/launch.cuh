@@ -3,9 +3,9 @@
 #ifndef MV_CUDA_LAUNCH_CUH
 #define MV_CUDA_LAUNCH_CUH
 
+#include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/device.h"
 #include "backends/cuda/gpu.cuh"
-#include "backends/cuda/kernels.h"
 
 #ifdef __CUDACC__
 

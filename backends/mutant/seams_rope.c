@@ -20,6 +20,8 @@ static uint64_t rope_position(const mv_engine *e, uint32_t layer, const span *s,
         return plan_of(e)->first_start + token;
     case FAULT_rope_position_through_batch:
         return correct + s->row;
+    case FAULT_rope_position_of_slot_0:
+        return s->n == s->n_call ? e->n_seen[0] + token : correct;
     case FAULT_rope_start_rounded:
         return path_of(s) == PATH_CHUNK && s->n >= 4 ? s->start / 4 * 4 + token : correct;
     case FAULT_rope_position_wraps:

@@ -4,7 +4,8 @@
 usage: check_page.py MAKE_PAGES [FOLDER]
 FOLDER receives pictures: light, dark, narrow, without scripts, and a print. Ends with 77, a skip,
 without Chromium (Debian: chromium; MISTRAL_TEST_CHROMIUM names another) or without axe-core (the wheel
-axe-playwright-python or axe-core-python; MISTRAL_TEST_AXE names an axe.min.js). Prints TAP.
+axe-playwright-python or axe-core-python; MISTRAL_TEST_AXE names an axe.min.js, or a folder with one
+somewhere in it: a virtual environment, or what pip install --target made). Prints TAP.
 """
 
 import glob
@@ -22,12 +23,16 @@ WHEELS = ("axe_playwright_python", "axe_core_python", "axe_selenium_python")
 
 
 def find_axe():
-    paths = [os.environ.get("MISTRAL_TEST_AXE", "")]
+    named = os.environ.get("MISTRAL_TEST_AXE", "")
+    folders = [named] if named else []
     for wheel in WHEELS:
         found = importlib.util.find_spec(wheel)
         if found and found.submodule_search_locations:
-            paths += glob.glob(os.path.join(found.submodule_search_locations[0], "**", "axe.min.js"),
-                               recursive=True)
+            folders.append(found.submodule_search_locations[0])
+    paths = [named]
+    for folder in folders:
+        paths += sorted(glob.glob(os.path.join(folder, "**", "axe.min.js"), recursive=True),
+                        key=lambda path: [wheel in path for wheel in WHEELS], reverse=True)
     for path in paths:
         if os.path.isfile(path):
             with open(path, encoding="utf-8") as file:
@@ -42,9 +47,10 @@ def check_quiet(browser, problems):
     problems += [f"complaint: {words}" for words in browser.complaints]
 
 
-def check_barriers(browser, axe, problems):
+def check_barriers(browser, axe, problems, unfold=True):
     browser.evaluate(axe + "; 0")
-    browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    if unfold:
+        browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     result = json.loads(browser.evaluate(
         "axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations.map("
         "v => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 200), v.nodes[0].failureSummary])))"))
@@ -115,12 +121,13 @@ def check(browser, axe, path, pictures):
             height = browser.evaluate("document.documentElement.scrollHeight")
             browser.look(width, min(height, 12000), dark)
             browser.picture(os.path.join(pictures, f"{name}-{what}.png"), whole=False)
-        if what == "light" or (name == "both" and what != "narrow-dark"):
-            check_barriers(browser, axe, problems)
+        if what in ("light", "dark") or (name == "both" and what == "narrow"):
+            check_barriers(browser, axe, problems, name != "many")  # thousands of cells: minutes
     browser.look(1280, 900)
     browser.open(path)
     check_keys(browser, problems)
     if pictures:
+        browser.look(760, 1100, media="print")
         browser.print_to(os.path.join(pictures, f"{name}.pdf"))
     check_print(browser, path, problems)
     check_without_scripts(browser, path, problems)

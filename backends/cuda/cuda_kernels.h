@@ -1,4 +1,4 @@
-/* kernels.h - starts the kernels. Each call queues one; shapes as in cuda_engine.h.
+/* cuda_kernels.h - starts the kernels. Each call queues one; shapes as in cuda_engine.h.
  *
  * `dtype` is the engine's: BF16 or F32, that of weights, cache and the inputs of products. Pointers
  * are of the device. ld...: elements from one row to the next.
