@@ -5,15 +5,14 @@
 
 static const mv_tolerance tolerances[] = {
     {MV_COMPUTE_F32, 4.0, 12.0, 6.0,
-     "1,000 runs of 17 harmless reorderings and of blas reach 2.5, 7.5 and 3.3; the mildest "
-     "planted "
-     "bug that logits show is 4 x these limits (docs/NUMERICS.md, 2026-11)"},
+     "1,035 runs of harmless reorderings and of blas reach 2.5, 7.5 and 3.3; the mildest bug that "
+     "was not made for one ratio is 4 x these limits (docs/NUMERICS.md, 2026-11)"},
     {MV_COMPUTE_BF16, 1.5, 5.0, 3.0,
-     "the same runs reach 1.15, 4.0 and 1.4; a window one too wide in one layer of stories260k is "
-     "1.2 and 5.6, of the probe ten times that "
-     "(docs/NUMERICS.md, 2026-11)"},
-    {MV_COMPUTE_F64, 4.0, 8.0, 4.0,
-     "the yardstick is the rounding of the logits to float32; frequencies from powf() make 3.5"},
+     "the same runs reach 1.15, 4.0 and 1.8; a window one too wide in one layer of stories260k is "
+     "1.2 and 5.6, of the probe ten times that (docs/NUMERICS.md, 2026-11)"},
+    {MV_COMPUTE_F64, 8.0, 16.0, 8.0,
+     "the yardstick is the logits' rounding to float32; frequencies from powf() make 3.5, 5.7 and "
+     "3.2, and 6.4 in the largest logits of a golden"},
 };
 
 const mv_tolerance *mv_tolerance_get(mv_compute compute)

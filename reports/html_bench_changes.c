@@ -42,6 +42,9 @@ static const mv_bench_run *find(const mv_bench_results *in, const mv_bench_run *
 static mv_estimate ratio_of(const mv_bench_run *now, const mv_bench_run *before)
 {
     const mv_estimate *n = &now->tokens_per_s, *b = &before->tokens_per_s;
+    if (!(n->low > 0 && b->low > 0 && isfinite(n->high) && isfinite(b->high))) {
+        return (mv_estimate){b->value / n->value, NAN, NAN}; /* too few samples for an interval */
+    }
     return (mv_estimate){b->value / n->value, b->low / n->high, b->high / n->low};
 }
 
@@ -109,7 +112,11 @@ static void put_finding(mv_bytes *finding, const change_list *list)
                    list->n_slower, list->n_slower == 1 ? " is" : "s are", list->n_faster,
                    list->n - list->n_slower - list->n_faster);
     if (list->n_slower > 0) {
-        const changed_row *worst = &list->rows[0];
+        const changed_row *worst = list->rows;
+        while (
+            !(worst->ratio.low > 1)) { /* there is one; it may stand behind one without interval */
+            worst++;
+        }
         mv_bytes_print(finding, " The slowest takes %+.1f %% (%+.1f to %+.1f): ",
                        100 * (worst->ratio.value - 1), 100 * (worst->ratio.low - 1),
                        100 * (worst->ratio.high - 1));
@@ -139,10 +146,13 @@ static void put_forest(mv_html *html, const change_list *list)
         (void)snprintf(rows[n].note, sizeof rows[n].note, "%+.1f %%", 100 * (row->ratio.value - 1));
         points[n] =
             (mv_point){.x = row->ratio.value, .low = row->ratio.low, .high = row->ratio.high};
-        (void)snprintf(points[n].tip, sizeof points[n].tip,
-                       "%.95s: %+.2f %% (interval: %+.2f to %+.2f)", rows[n].label,
-                       100 * (row->ratio.value - 1), 100 * (row->ratio.low - 1),
-                       100 * (row->ratio.high - 1));
+        const size_t used = (size_t)snprintf(points[n].tip, sizeof points[n].tip, "%.95s: %+.2f %%",
+                                             rows[n].label, 100 * (row->ratio.value - 1));
+        if (isfinite(row->ratio.low)) {
+            (void)snprintf(points[n].tip + used, sizeof points[n].tip - used,
+                           " (interval: %+.2f to %+.2f)", 100 * (row->ratio.low - 1),
+                           100 * (row->ratio.high - 1));
+        }
         rows[n].points = &points[n];
         rows[n].n_points = 1;
         n++;

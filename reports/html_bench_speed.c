@@ -109,6 +109,9 @@ static void add_run(speed_chart *chart, const mv_bench_run *run, axis which)
                         .y = run->tokens_per_s.value,
                         .low = run->tokens_per_s.low,
                         .high = run->tokens_per_s.high};
+    if (!(point->low > 0) || !isfinite(point->high)) {
+        point->low = point->high = NAN; /* too few samples for an interval */
+    }
     char name[96]; /* a copy: both are parts of one object */
     memcpy(name, chart->names[s], sizeof name);
     (void)snprintf(point->tip, sizeof point->tip, "%.60s, %.90s: %s tokens/s", name,

@@ -162,6 +162,10 @@ void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
                    n_mended == 1 ? "s" : "", n_broken > 0 ? "</strong>" : "", n_changed,
                    results->n_cases, n_new, n_new == 1 ? "is" : "are", n_gone,
                    n_gone == 1 ? "is" : "are");
+    if (n_new == results->n_cases && old->n_cases > 0) {
+        mv_bytes_text(&html->body, "<p><strong>No case is in both: another engine, grid or seed "
+                                   "was run.</strong></p>\n");
+    }
     mv_html_environment_change(html, &results->environment, &old->environment);
     if (strcmp(results->weights_sha256, old->weights_sha256) != 0) {
         mv_bytes_text(&html->body, "<p><strong>The two runs did not use the same "

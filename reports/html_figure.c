@@ -56,12 +56,22 @@ void mv_html_heat(mv_html *html, const mv_heat *heat, const mv_bytes *finding)
     mv_html_figure_end(html);
 }
 
+/* Digits and no prefix, so that a column can be sorted. */
+static void put_value(mv_bytes *bytes, double value, bool is_known)
+{
+    if (value >= 100 && value < 1e15) {
+        mv_html_cell_rate(bytes, value);
+    } else {
+        mv_html_cell_number(bytes, value, is_known);
+    }
+}
+
 static void put_point(mv_bytes *bytes, double value, const mv_point *point, bool has_interval)
 {
-    mv_html_cell_number(bytes, value, true);
+    put_value(bytes, value, true);
     if (has_interval) {
-        mv_html_cell_number(bytes, point->low, false);
-        mv_html_cell_number(bytes, point->high, false);
+        put_value(bytes, point->low, false);
+        put_value(bytes, point->high, false);
     }
 }
 

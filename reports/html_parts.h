@@ -35,7 +35,7 @@ void mv_html_table_body(mv_bytes *bytes);
 
 void mv_html_cell(mv_bytes *bytes, const char *text);
 void mv_html_cell_number(mv_bytes *bytes, double value, bool is_known);
-void mv_html_cell_rate(mv_bytes *bytes, double per_s); /* a dash unless finite and above 0 */
+void mv_html_cell_rate(mv_bytes *bytes, double per_s);     /* a dash unless finite and above 0 */
 void mv_html_cell_integer(mv_bytes *bytes, int64_t value); /* below 0: not known */
 
 /* ---- the page under construction (html_frame.c) ---- */

@@ -1,15 +1,23 @@
 /* svg_heat.c - a heat map whose every cell also says its number. */
 #include "reports/svg.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { CELL_WIDTH = 72, CELL_HEIGHT = 26, GAP = 2, LEFT = 76, TOP = 44 };
 
 static const char *const level_colors[] = {"#eef4f9", "#d6e6f2", "#b5d3e8", "#8fbcdb", "#f6d5a8"};
 
+/* Of few columns: wide enough for their name. */
+static double width_of(const mv_heat *heat)
+{
+    double cells = (double)heat->n_columns * CELL_WIDTH;
+    return fmax(cells, 1.1 * mv_svg_text_width(heat->column_name, 60));
+}
+
 static void put_labels(mv_bytes *bytes, const mv_heat *heat)
 {
-    double center = LEFT + (double)heat->n_columns * CELL_WIDTH / 2;
+    double center = LEFT + width_of(heat) / 2;
     mv_svg_open(bytes, "name", "fill=\"#57606a\"");
     mv_svg_text(bytes, center, 14, "middle", heat->column_name, 60);
     mv_svg_text(bytes, LEFT - 8, TOP - 10, "end", heat->row_name, 12);
@@ -52,8 +60,8 @@ static void put_cell(mv_bytes *bytes, const mv_heat_cell *cell, double x, double
 
 void mv_svg_heat(mv_bytes *bytes, const mv_heat *heat)
 {
-    mv_svg_begin(bytes, LEFT + (double)heat->n_columns * CELL_WIDTH + 4,
-                 TOP + (double)heat->n_rows * CELL_HEIGHT + 4, heat->label);
+    mv_svg_begin(bytes, LEFT + width_of(heat) + 4, TOP + (double)heat->n_rows * CELL_HEIGHT + 4,
+                 heat->label);
     put_labels(bytes, heat);
     for (size_t r = 0; r < heat->n_rows; r++) {
         for (size_t c = 0; c < heat->n_columns; c++) {

@@ -33,6 +33,7 @@ static const struct about {
     {"ring", {"window_plus_1_one_layer", "ring_evicts_newest", "ring_slot_from_chunk"}},
     {"decode_vs_prefill", {"window_plus_1_decode", "rope_decode_plus_1"}},
     {"batching", {"window_plus_1_one_layer", "gqa_tiled", "chunk_forgets_cache"}},
+    {"generation", {"window_plus_1_decode", "rope_decode_plus_1"}},
     {"cache_ops", {"window_plus_1_one_layer", "chunk_forgets_cache"}},
     {"rope_long", {"rope_theta_1e6", "rope_halves"}},
     {"fuzz", {"window_plus_1_one_layer", "ring_evicts_newest", "rope_restarts_with_chunk"}},

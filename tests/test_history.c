@@ -94,6 +94,32 @@ START_TEST(another_anchor_is_refused_and_nothing_is_written)
 }
 END_TEST
 
+START_TEST(a_history_is_read_with_its_intervals_and_its_lines)
+{
+    mv_history h;
+    size_t n_added;
+    ck_assert(!mv_history_is_one(path));
+    ck_assert_int_eq(mv_history_append(path, &results, &builds, &n_added, &error), MV_OK);
+    ck_assert(mv_history_is_one(path));
+    ck_assert_int_eq(mv_history_read(&h, path, &error), MV_OK);
+    ck_assert_uint_eq(h.n, 1);
+    ck_assert_str_eq(h.anchor, "sha256:aa");
+    ck_assert_str_eq(h.points[0].key, "decode time");
+    ck_assert_double_eq_tol(h.points[0].log_low, log(0.99), 1e-12);
+    ck_assert_double_eq_tol(h.points[0].log_high, log(1.03), 1e-12);
+    ck_assert_uint_gt(h.size, 0);
+    ck_assert_int_eq(h.text[h.size - 1], '\n');
+    mv_history_free(&h);
+    write_text("{\"schema\":\"mistral-verify/1\"}\n\"mistral-bench-history/1\"\n");
+    ck_assert(!mv_history_is_one(path));
+    ck_assert_int_eq(mv_history_read(&h, path, &error), MV_ERR_FORMAT);
+    ck_assert_uint_eq(h.n, 0);
+    ck_assert(!mv_history_is_one("/dev/null"));
+    ck_assert(!mv_history_is_one("/tmp/mv-test-none/history.jsonl"));
+    ck_assert_int_eq(mv_history_read(&h, "/tmp/mv-test-none/history.jsonl", &error), MV_ERR_IO);
+}
+END_TEST
+
 #define LINE(anchor, ratio)                                                                        \
     "{\"schema\":\"mistral-bench-history/1\",\"date_utc\":\"d\",\"commit\":\"c\",\"key\":\"k\","   \
     "\"anchor\":\"" anchor "\",\"ratio\":" ratio "}"
@@ -251,6 +277,7 @@ static Suite *history_suite(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, each_run_appends_one_line_for_each_time);
+    tcase_add_test(tcase, a_history_is_read_with_its_intervals_and_its_lines);
     tcase_add_test(tcase, another_anchor_is_refused_and_nothing_is_written);
     tcase_add_loop_test(tcase, a_damaged_line_is_refused_with_its_number, 0, 8);
     tcase_add_test(tcase, two_programs_at_once_leave_whole_lines);

@@ -31,7 +31,12 @@ struct mv_device {
 static mv_code check_driver(mv_error *error)
 {
     int driver = 0, built_for = CUDART_VERSION;
-    (void)cudaDriverGetVersion(&driver);
+    int n = 0;
+    (void)cudaDriverGetVersion(&driver); /* 0 is success, and no driver, or the toolkit's stub */
+    if (driver == 0 && cudaGetDeviceCount(&n) == cudaErrorStubLibrary)
+        return mv_fail(error, MV_ERR_UNAVAILABLE,
+                       "libcuda.so.1 is the toolkit's stub, not a driver; take .../lib64/stubs out "
+                       "of LD_LIBRARY_PATH");
     if (driver == 0)
         return mv_fail(error, MV_ERR_UNAVAILABLE,
                        "no NVIDIA driver was found (libcuda.so.1); this machine has no GPU, or its "
@@ -48,10 +53,6 @@ static mv_code check_devices(int *n_devices, mv_error *error)
 {
     int n = 0; /* the call leaves it as it is when it fails */
     const cudaError_t status = cudaGetDeviceCount(&n);
-    if (status == cudaErrorStubLibrary)
-        return mv_fail(error, MV_ERR_UNAVAILABLE,
-                       "libcuda.so.1 is the toolkit's stub, not a driver; take .../lib64/stubs out "
-                       "of LD_LIBRARY_PATH");
     if (status == cudaErrorNoDevice || (status == cudaSuccess && n == 0))
         return mv_fail(error, MV_ERR_UNAVAILABLE,
                        "the NVIDIA driver is there, but no GPU is to be seen; is "

@@ -1,7 +1,18 @@
 /* emu_warp.cpp - what a warp instruction gives its 32 lanes, once all have brought their part. */
 #include "backends/cuda/gpu.cuh"
 
-static void butterfly(mv_emu_lanes &lanes, int n, int first, float (*join)(float, float))
+static inline float plus(float a, float b)
+{
+    return a + b;
+}
+
+static inline float larger(float a, float b)
+{
+    return fmaxf(a, b);
+}
+
+/* join: known when this is compiled, so that it becomes vector instructions. */
+template <float (*join)(float, float)> static void butterfly(mv_emu_lanes &lanes, int n, int first)
 {
     for (int i = 0; i < n; i++) {
         float now[32], next[32];
@@ -17,30 +28,20 @@ static void butterfly(mv_emu_lanes &lanes, int n, int first, float (*join)(float
     }
 }
 
-static float plus(float a, float b)
-{
-    return a + b;
-}
-
-static float larger(float a, float b)
-{
-    return fmaxf(a, b);
-}
-
 void mv_emu_sum(mv_emu_lanes &lanes, int n)
 {
-    butterfly(lanes, n, 16, plus);
+    butterfly<plus>(lanes, n, 16);
 }
 
 void mv_emu_max(mv_emu_lanes &lanes, int n)
 {
-    butterfly(lanes, n, 16, larger);
+    butterfly<larger>(lanes, n, 16);
 }
 
 void mv_emu_quad_sum(mv_emu_lanes &lanes, int n)
 {
     /* 1 before 2, as in gpu.cuh; a sum of two is the same from both sides. */
-    butterfly(lanes, n, 1, plus);
+    butterfly<plus>(lanes, n, 1);
     for (int l = 0; l < 32; l++)
         lanes.in[l] = lanes.out[l];
     for (int l = 0; l < 32; l++)
@@ -49,7 +50,7 @@ void mv_emu_quad_sum(mv_emu_lanes &lanes, int n)
 
 void mv_emu_quad_max(mv_emu_lanes &lanes, int n)
 {
-    butterfly(lanes, n, 2, larger);
+    butterfly<larger>(lanes, n, 2);
 }
 
 /* Fragments of mma.m16n8k16, as in the PTX manual: with g = lane / 4 and t = lane % 4,

@@ -123,7 +123,7 @@ def bash_completes_options_suites_and_commands(place):
         (("mistral-verify", "--loc"), ["--localize"]),
         (("mistral-verify", "--suite", "chun"), ["chunking"]),
         (("mistral-verify", "--suite", "=", "chunking,win"), ["chunking,window"]),
-        (("mistral-verify", "-s", "al"), ["all"]),
+        (("mistral-verify", "-s", "all"), ["all"]),
         (("mistral-verify", "--compute", ""), ["f64", "f32", "bf16"]),
         (("mistral-verify", "--backend", "refer"), ["reference"]),
         (("mistral-verify", "--format", "js"), ["json"]),
