@@ -16,18 +16,18 @@ enum { VERSION = 20, VERSION_ZIP64 = 45, DATE_1980 = 0x21 };
 static const uint32_t full32 = 0xffffffff;
 
 /* A header on its way. */
-typedef struct bytes {
+typedef struct record {
     unsigned char at[BUFFER];
     size_t n;
-} bytes;
+} record;
 
-static void put(bytes *b, uint64_t value, int size)
+static void put(record *b, uint64_t value, int size)
 {
     for (int i = 0; i < size; i++)
         b->at[b->n++] = (unsigned char)(value >> (8 * i) & 0xff);
 }
 
-static void put_text(bytes *b, const char *text)
+static void put_text(record *b, const char *text)
 {
     const size_t n = strlen(text);
     memcpy(b->at + b->n, text, n);
@@ -48,7 +48,7 @@ mv_code mv_zip_create(mv_zip_writer *zip, const char *path, mv_error *error)
 }
 
 /* From the version on to the sizes: the same in both headers. */
-static void put_common(bytes *b, const mv_zip_entry *entry, bool zip64)
+static void put_common(record *b, const mv_zip_entry *entry, bool zip64)
 {
     put(b, zip64 ? VERSION_ZIP64 : VERSION, 2);
     put(b, 0, 2); /* flags */
@@ -61,7 +61,7 @@ static void put_common(bytes *b, const mv_zip_entry *entry, bool zip64)
     put(b, strlen(entry->name), 2);
 }
 
-static void make_local_header(bytes *b, const mv_zip_entry *entry)
+static void make_local_header(record *b, const mv_zip_entry *entry)
 {
     const bool zip64 = entry->size >= full32;
     const size_t before = LOCAL_HEADER + strlen(entry->name) + (zip64 ? LOCAL_ZIP64 : 0);
@@ -119,7 +119,7 @@ mv_code mv_zip_begin(mv_zip_writer *zip, const char *name, uint64_t size, mv_err
 mv_code mv_zip_end(mv_zip_writer *zip, uint32_t crc, mv_error *error)
 {
     mv_zip_entry *entry = &zip->entries[zip->n_entries - 1];
-    bytes header;
+    record header;
     assert(zip->file.at == entry->data_at + entry->size);
     entry->crc = crc;
     make_local_header(&header, entry);
@@ -140,10 +140,10 @@ mv_code mv_zip_add(mv_zip_writer *zip, const char *name, const void *bytes, size
 
 /* ---- the directory ---- */
 
-static void make_directory_entry(bytes *b, const mv_zip_entry *entry)
+static void make_directory_entry(record *b, const mv_zip_entry *entry)
 {
     const bool large = entry->size >= full32, far = entry->header_at >= full32;
-    const size_t extra = (large ? 16 : 0) + (far ? 8 : 0);
+    const size_t extra = (large ? 16u : 0u) + (far ? 8u : 0u);
     b->n = 0;
     put(b, 0x02014b50, 4);
     put(b, extra > 0 ? VERSION_ZIP64 : VERSION, 2); /* made by */
@@ -166,7 +166,7 @@ static void make_directory_entry(bytes *b, const mv_zip_entry *entry)
 }
 
 /* begin, end: of the directory. */
-static void make_end(bytes *b, uint64_t n_entries, uint64_t begin, uint64_t end)
+static void make_end(record *b, uint64_t n_entries, uint64_t begin, uint64_t end)
 {
     const bool zip64 = n_entries >= 0xffff || end >= full32;
     const uint64_t n16 = zip64 ? 0xffff : n_entries;
@@ -198,7 +198,7 @@ static void make_end(bytes *b, uint64_t n_entries, uint64_t begin, uint64_t end)
 mv_code mv_zip_finish(mv_zip_writer *zip, mv_error *error)
 {
     const uint64_t begin = zip->file.at;
-    bytes header;
+    record header;
     mv_code code = MV_OK;
     for (size_t i = 0; i < zip->n_entries && code == MV_OK; i++) {
         make_directory_entry(&header, &zip->entries[i]);

@@ -21,7 +21,7 @@ static void shorten_key(char *out, size_t size, const char *key)
 {
     static const char *const idle[] = {" prompt=0 ", " generate=0 ", " depth=0 ", " chunk=0 ",
                                        " batch=1 "};
-    (void)snprintf(out, size, "%s", key);
+    (void)snprintf(out, size, "%.*s", (int)size - 1, key);
     for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
         char *at = strstr(out, idle[i]);
         if (at != NULL) {

@@ -161,7 +161,8 @@ void mv_html_bench_memory(mv_html *html, const mv_bench_results *results)
                               chart->series,
                               chart->n_series,
                               NULL,
-                              0};
+                              0,
+                              false};
         mv_html_section(html, "memory", "Memory of the cache");
         mv_html_plot(html, &plot, &finding);
         mv_html_section_end(html);
@@ -280,7 +281,8 @@ void mv_html_bench_roofline(mv_html *html, const mv_bench_results *results)
                               chart->series,
                               chart->n_series,
                               NULL,
-                              0};
+                              0,
+                              false};
         mv_html_section(html, "roofline", "How far from the limit");
         mv_html_plot(html, &plot, &finding);
         mv_html_section_end(html);
