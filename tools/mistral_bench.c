@@ -221,6 +221,10 @@ static mv_code bench_all(session *s, mv_model **model, mv_error *error)
                                 "--claims measures one --backend, found %zu", n);
     if (own.record != NULL)
         code = mv_bench_record(own.record, NULL, names[0], own.vs.candidate, error);
+    /* One that cannot run here says so before a model is made for it. */
+    const mv_backend *tried;
+    if (code == MV_OK && own.vs.candidate == NULL && n == 1)
+        code = mv_backend_load(&tried, names[0], NULL, 0, error);
     if (code == MV_OK)
         code = open_model(s, model, is_slow(names, n), error);
     if (code == MV_OK)
