@@ -7,6 +7,9 @@ Each row below is one check: the file it is in, the text that makes it, and what
 is gone. The source is copied to WORK_DIR, built, and `mistral-verify --self-test --suite ...` is run:
 green with all checks, and it must fail with any of them missing. A row that stays green is a check
 that no planted bug needs. For developers; about half a minute a row.
+
+Not in the list: the four gates of `golden` one by one, and the token rule of `generation`. They overlap
+with others on purpose (what one sees, the rows of another see, too), and differ in what they can name.
 """
 import argparse
 import pathlib
@@ -40,19 +43,8 @@ CHECKS = [
      "else if (finding->gap >= INT64_MAX)", "window"),
     ("which key head a query head reads", "suites/gqa_map.c", "if (found == expected)",
      "if (found >= -9 || found == expected)", "gqa_map"),
-    ("rows that a golden keeps", "suites/golden.c", "{\"the kept rows\", offsetof(evidence, rows), 1.0, 2.0, 1.0}",
-     "{\"the kept rows\", offsetof(evidence, rows), 1e9, 1e9, 1e9}", "golden"),
-    ("sketches", "suites/golden.c",
-     "{\"the sketches of all rows\", offsetof(evidence, sketch), 1.2, 3.0, 1.5}",
-     "{\"the sketches of all rows\", offsetof(evidence, sketch), 1e9, 1e9, 1e9}", "golden"),
-    ("the largest logits", "suites/golden.c",
-     "{\"the largest logits of all rows\", offsetof(evidence, top), 1.2, 4.0, 1.5}",
-     "{\"the largest logits of all rows\", offsetof(evidence, top), 1e9, 1e9, 1e9}", "golden"),
-    ("the log-sum-exp", "suites/golden.c",
-     "{\"the log-sum-exp of all rows\", offsetof(evidence, lse), 2.0, INFINITY, 3.0}",
-     "{\"the log-sum-exp of all rows\", offsetof(evidence, lse), 1e9, INFINITY, 1e9}", "golden"),
-    ("a token that the oracle would not choose", "suites/greedy.c",
-     "if (row[best[0]] - row[chosen] <= noise)", "if (noise >= 0)", "generation"),
+    ("the distance to a golden", "suites/golden.c", "fail_gate(result, gate, one, yardstick, e, room, decides);",
+     "(void)fail_gate;", "golden"),
     ("a token that is another in a batch", "suites/greedy.c",
      "if (gap <= noise_of(run, truth, i))", "if (gap >= 0)", "generation"),
 ]
@@ -89,13 +81,17 @@ def main():
         sh("meson", "setup", str(folder), str(tree), "-Dtests=disabled")
     build(tree, folder)
     n_blind = 0
+    green = set()
     for name, file, text, without, suites in CHECKS:
         if o.only is not None and o.only not in name:
             continue
-        whole = self_test(folder, suites)
-        if whole.returncode != 0:
-            raise SystemExit(f"{suites}: the self-test fails with all checks: {whole.stdout[-800:]}")
+        if suites not in green:
+            whole = self_test(folder, suites)
+            if whole.returncode != 0:
+                raise SystemExit(f"{suites}: fails with all checks: {whole.stdout[-800:]}")
+            green.add(suites)
         path = tree / file
+        build(tree, folder)
         before = path.read_text()
         if before.count(text) != 1:
             raise SystemExit(f"{file}: expected '{text}' once, found it {before.count(text)} times")
@@ -103,7 +99,6 @@ def main():
         build(tree, folder)
         seen = self_test(folder, suites).returncode == 1
         path.write_text(before)
-        build(tree, folder)
         n_blind += not seen
         print(f"{'noticed' if seen else 'NOT NOTICED':12} without {name} ({file}; {suites})", flush=True)
     return 1 if n_blind else 0
