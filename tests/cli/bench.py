@@ -84,12 +84,18 @@ def made_up(rate):
 
 # ---- another day ----
 
+def is_open_ended(row):
+    """A machine so slow that a row had too few samples for an interval: nothing can be said."""
+    return row["verdict"] == "inconclusive" and "inf" in row["ratio"]["ci95"]
+
+
 def a_faster_machine_than_another_day_is_faster(folder):
     path = make_baseline(folder, made_up(1e-3))
     document = json.loads(run(*QUICK, "--baseline", path, "--format", "json", code=0).stdout)
     validate(document)
     rows = [row for row in document["comparison"] if row["method"] == "baseline"]
-    expect(len(rows) == 2 and all(row["verdict"] == "faster" for row in rows), f"{rows}")
+    expect(len(rows) == 2 and all(row["verdict"] == "faster" or is_open_ended(row) for row in rows),
+           f"{rows}")
     has(rows[0]["reason"], "weaker than --vs")
     work = [row for row in document["comparison"] if row["method"] == "work"]
     expect(len(work) == 2 and all(row["verdict"] == "same" for row in work), f"{work}")
@@ -101,7 +107,8 @@ def a_slower_one_is_slower_or_disturbed(folder):
                           capture_output=True, text=True, timeout=100)
     rows = [row for row in json.loads(done.stdout)["comparison"] if row["method"] == "baseline"]
     for row in rows:
-        expect(row["verdict"] == "slower" or "disturbed" in row["reason"], f"{row}")
+        expect(row["verdict"] == "slower" or "disturbed" in row["reason"] or is_open_ended(row),
+               f"{row}")
     expect(done.returncode == int(any(row["verdict"] == "slower" for row in rows)),
            f"exit code {done.returncode}: {rows}")
 
