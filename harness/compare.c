@@ -87,10 +87,10 @@ static mv_row_error measure_odd_row(const double *o, const float *t, size_t n, s
 }
 
 /* *worst: the column with the largest error. */
-static mv_row_error measure_row(const double *o, const float *t, size_t n, bool with_kl,
-                                size_t *worst)
+static mv_row_error measure_row(const mv_row_sums *sums, const double *o, const float *t, size_t n,
+                                bool with_kl, size_t *worst)
 {
-    const mv_row_sums s = mv_row_compare(o, t, n);
+    const mv_row_sums s = *sums;
     if (!s.finite)
         return measure_odd_row(o, t, n, worst);
     *worst = s.worst;
@@ -133,12 +133,13 @@ mv_code mv_error_profile_add(mv_error_profile *profile, const double *oracle, co
         const double *o = oracle + i * profile->n_cols;
         const float *t = test + i * profile->n_cols;
         size_t worst;
-        if (!is_finite_row(o, profile->n_cols))
+        const mv_row_sums sums = mv_row_compare(o, t, profile->n_cols);
+        if (!sums.finite && !is_finite_row(o, profile->n_cols))
             return mv_fail(error, MV_ERR_FORMAT,
                            "the oracle's logits of row %zu are not finite: the model cannot show "
                            "anything",
                            profile->n_rows);
-        const mv_row_error e = measure_row(o, t, profile->n_cols, with_kl, &worst);
+        const mv_row_error e = measure_row(&sums, o, t, profile->n_cols, with_kl, &worst);
         take_worst(profile, worst, o, t);
         profile->rows[profile->n_rows++] = e;
     }
