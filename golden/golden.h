@@ -151,7 +151,7 @@ typedef struct mv_row_summary {
 
 void mv_row_summarise(mv_row_summary *summary, const mv_sketch *sketch, const double *row);
 
-/* The same of rows [n_rows, vocab_size] of an engine, some at a time; the last bits may differ. */
+/* The same of rows [n_rows, vocab_size] of an engine, on all cores; the last bits may differ. */
 void mv_rows_summarise(mv_row_summary *summaries, const mv_sketch *sketch, const float *rows,
                        size_t n_rows);
 

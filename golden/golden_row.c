@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "golden/golden.h"
+#include "harness/parallel.h"
 #include "harness/row_math.h"
 #include "harness/synthetic.h"
 
@@ -142,20 +143,26 @@ static void be_nan(mv_row_summary *summary)
     summary->lse = NAN;
 }
 
-void mv_rows_summarise(mv_row_summary *summaries, const mv_sketch *sketch, const float *rows,
-                       size_t n_rows)
+typedef struct summarising {
+    mv_row_summary *summaries;
+    const mv_sketch *sketch;
+    const float *rows;
+} summarising;
+
+static void summarise(void *cookie, uint64_t from, uint64_t to)
 {
+    const summarising *w = cookie;
+    const mv_sketch *sketch = w->sketch;
     const size_t n = sketch->vocab_size;
-    for (size_t first = 0; first < n_rows; first += MV_ROWS_AT_ONCE) {
-        const size_t n_here =
-            n_rows - first < MV_ROWS_AT_ONCE ? n_rows - first : (size_t)MV_ROWS_AT_ONCE;
+    for (size_t first = from; first < to; first += MV_ROWS_AT_ONCE) {
+        const size_t n_here = to - first < MV_ROWS_AT_ONCE ? to - first : (size_t)MV_ROWS_AT_ONCE;
         const float *four[MV_ROWS_AT_ONCE];
         mv_places places = {{{0}}};
         for (size_t r = 0; r < MV_ROWS_AT_ONCE; r++) /* one that is not there is the last again */
-            four[r] = rows + (first + (r < n_here ? r : n_here - 1)) * n;
+            four[r] = w->rows + (first + (r < n_here ? r : n_here - 1)) * n;
         mv_row_scatter(four, n, (const uint8_t(*)[4])sketch->codes, places);
         for (size_t r = 0; r < n_here; r++) {
-            mv_row_summary *s = &summaries[first + r];
+            mv_row_summary *s = &w->summaries[first + r];
             memset(s, 0, sizeof *s);
             find_top(s, sketch, four[r]);
             if (!is_finite_row(four[r], n)) {
@@ -171,4 +178,11 @@ void mv_rows_summarise(mv_row_summary *summaries, const mv_sketch *sketch, const
             s->lse = s->top_values[0] + log(mv_row_exp_sum(four[r], n, s->top_values[0]));
         }
     }
+}
+
+void mv_rows_summarise(mv_row_summary *summaries, const mv_sketch *sketch, const float *rows,
+                       size_t n_rows)
+{
+    summarising w = {summaries, sketch, rows};
+    mv_parallel(n_rows, sketch->vocab_size, summarise, &w);
 }

@@ -7,12 +7,12 @@
  */
 #include "harness/synthetic.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/machine.h"
 #include "harness/nearest.h"
+#include "harness/parallel.h"
 #include "harness/params.h"
 #include "harness/range.h"
 
@@ -128,16 +128,10 @@ static float row_gain(const recipe *r, uint64_t row)
     return r->first_gain + (r->last_gain - r->first_gain) * at;
 }
 
-typedef struct fill_job {
-    const recipe *r;
-    uint64_t from, to; /* rows */
-} fill_job;
-
-static void *fill_rows(void *arg)
+static void fill_rows(void *cookie, uint64_t from, uint64_t to)
 {
-    const fill_job *job = arg;
-    const recipe *r = job->r;
-    for (uint64_t row = job->from; row < job->to; row++) {
+    const recipe *r = cookie;
+    for (uint64_t row = from; row < to; row++) {
         float scale = r->spread * row_gain(r, row) * 0x1p-23f;
         uint64_t index = row * r->n_columns;
         for (uint64_t end = index + r->n_columns; index < end; index++) {
@@ -145,30 +139,6 @@ static void *fill_rows(void *arg)
             int32_t u = (int32_t)(bits >> 40) - (1 << 23); /* 24 bits: exact as a float */
             r->out[index] = bf16_from_float(r->offset + (float)u * scale);
         }
-    }
-    return NULL;
-}
-
-static void fill(const recipe *r, uint64_t n_rows)
-{
-    enum { MAX_THREADS = 16 };
-    pthread_t threads[MAX_THREADS];
-    fill_job jobs[MAX_THREADS];
-    bool started[MAX_THREADS] = {false};
-    int n_threads = n_rows * r->n_columns > 1000000 ? mv_machine_n_cores() : 1;
-    if (n_threads > MAX_THREADS)
-        n_threads = MAX_THREADS;
-    for (int i = 0; i < n_threads; i++) {
-        uint64_t n = (uint64_t)n_threads, at = (uint64_t)i;
-        jobs[i] = (fill_job){r, n_rows * at / n, n_rows * (at + 1) / n};
-        started[i] = i > 0 && pthread_create(&threads[i], NULL, fill_rows, &jobs[i]) == 0;
-        if (i > 0 && !started[i])
-            fill_rows(&jobs[i]);
-    }
-    fill_rows(&jobs[0]);
-    for (int i = 1; i < n_threads; i++) {
-        if (started[i])
-            pthread_join(threads[i], NULL);
     }
 }
 
@@ -254,7 +224,7 @@ static void fill_tensor(const mv_synthetic *s, const mv_tensor *tensor, recipe r
     r.out = (uint16_t *)(void *)(s->data + ((const char *)tensor->data - s->data));
     r.key = stream_key(s->seed, hash_name(tensor->name));
     r.n_columns = tensor->shape[1];
-    fill(&r, tensor->shape[0]);
+    mv_parallel(tensor->shape[0], r.n_columns, fill_rows, &r);
 }
 
 static void fill_norm(const mv_synthetic *s, const mv_tensor *tensor)

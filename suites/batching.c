@@ -118,7 +118,7 @@ static mv_code judge_alone(mv_run *run, mv_case_result *result, const group *g, 
 static bool claims_same(const mv_run *run, bool pieces)
 {
     const uint32_t needed = MV_CLAIM_BATCH_INVARIANT | (pieces ? MV_CLAIM_CHUNK_INVARIANT : 0u);
-    return (mv_backend_claims(mv_run_get_options(run)->backend) & needed) == needed;
+    return (mv_run_claims(run) & needed) == needed;
 }
 
 /* pieces: NULL for all in one call. */

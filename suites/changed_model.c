@@ -215,15 +215,13 @@ void mv_judge_by_all_rows(mv_case_result *result)
 }
 
 mv_code mv_changed_model_case_play(mv_run *run, mv_case_result *result, const mv_schedule *schedule,
-                                   mv_play *play, bool by_all_rows, mv_error *error)
+                                   mv_play *play, mv_error *error)
 {
     mv_error ran_error = {0};
     bool ignored = false;
     mv_code code = MV_OK, ran = mv_play_schedule(run, NULL, schedule, play, &ran_error);
     if (ran == MV_OK)
         code = mv_judge(run, result, play, error);
-    if (code == MV_OK && ran == MV_OK && by_all_rows)
-        mv_judge_by_all_rows(result);
     if (code == MV_OK && ran == MV_OK && result->verdict == MV_VERDICT_FAIL)
         code = mv_changed_model_is_ignored(run, play, &ignored, error);
     if (ignored)

@@ -53,10 +53,10 @@ MV_MUST_CHECK mv_code mv_changed_model_ask_engine(mv_run *run, mv_lent *lent, mv
 void mv_changed_model_say_ignored(mv_case_result *result);
 
 /* mv_case_play() for a play with changed weights: what fails because they were ignored is vacuous.
- * by_all_rows: as below. */
+ */
 MV_MUST_CHECK mv_code mv_changed_model_case_play(mv_run *run, mv_case_result *result,
                                                  const mv_schedule *schedule, mv_play *play,
-                                                 bool by_all_rows, mv_error *error);
+                                                 mv_error *error);
 
 /* Where single rows of two honest engines differ at will, only R rmse decides: a failure by another
  * ratio alone becomes a pass, which says so. An overflow is not finite, and stays a failure. */

@@ -20,8 +20,7 @@
  * of a case, so that a crash is that case's. */
 static mv_code play_whole(mv_run *run, int64_t window, mv_play *whole, mv_error *error)
 {
-    const bool asked =
-        (mv_backend_claims(mv_run_get_options(run)->backend) & MV_CLAIM_CHUNK_INVARIANT) != 0;
+    const bool asked = (mv_run_claims(run) & MV_CLAIM_CHUNK_INVARIANT) != 0;
     if (!asked || whole->n_tracks > 0)
         return MV_OK;
     mv_code code = mv_play_prompt(run, NULL, window, mv_run_length(run), 0, whole, error);

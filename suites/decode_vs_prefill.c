@@ -24,8 +24,7 @@ typedef struct shared {
 
 static bool claims_same(const mv_run *run)
 {
-    const mv_run_options *o = mv_run_get_options(run);
-    return (mv_backend_claims(o->backend) & MV_CLAIM_CHUNK_INVARIANT) != 0;
+    return (mv_run_claims(run) & MV_CLAIM_CHUNK_INVARIANT) != 0;
 }
 
 /* Before the case's own play, which is the one to remember for --localize. */

@@ -66,7 +66,7 @@ static mv_code add_summary(evidence *e, const mv_golden_case *one, size_t positi
     return code;
 }
 
-enum { AT_ONCE = 16 }; /* rows */
+enum { AT_ONCE = 64 }; /* rows: enough for all cores */
 
 static mv_code gather_evidence(evidence *e, const mv_golden_case *one, const mv_sketch *sketch,
                                const float *logits, mv_error *error)

@@ -320,7 +320,7 @@ void mv_judge_same(mv_run *run, mv_case_result *result, const mv_play *play, con
                    uint32_t claim, const char *claim_words)
 {
     const size_t vocab_size = run->options.model->params.vocab_size;
-    if ((mv_backend_claims(run->options.backend) & claim) == 0)
+    if ((mv_run_claims(run) & claim) == 0)
         return;
     for (uint32_t t = 0; t < play->n_tracks && t < other->n_tracks; t++) {
         const mv_track *a = &play->tracks[t], *b = &other->tracks[t];

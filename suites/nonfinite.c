@@ -2,8 +2,8 @@
  *
  * The engine is lent an embedding in which one id is NaN (or infinite), so that its keys and values
  * are, and then: that id at the start of a prompt, and the rows that are out of its reach; that id
- * in a prompt that was there before a reset; that id in every other sequence of the batch. All
- * judged rows must be finite and right.
+ * in a prompt that was there before a reset; that id in other sequences that grow in the same
+ * calls. All judged rows must be finite and right.
  *
  * Catches: masks that multiply by zero or add -1e9; a ring slot read before it is written; stale
  * slots after a reset; one sequence seeing another; padding that is attended to. Source: unsloth
@@ -29,7 +29,7 @@ static float poison_row(void *cookie, uint64_t row, uint64_t column, float old)
 typedef enum place { PLACE_OUT_OF_REACH, PLACE_BEFORE_RESET, PLACE_NEIGHBOURS, N_PLACES } place;
 
 static const char *const place_names[N_PLACES] = {"out of reach", "before a reset",
-                                                  "in the other sequences"};
+                                                  "in other sequences"};
 
 /* Prompt 0 without the poisoned id. *tokens: yours, free(). */
 static mv_code clean_prompt(mv_run *run, size_t n, int32_t id, int32_t **tokens, mv_error *error)
@@ -46,13 +46,30 @@ static mv_code clean_prompt(mv_run *run, size_t n, int32_t id, int32_t **tokens,
     return MV_OK;
 }
 
+/* Sequences 1 and 2 grow beside sequence 0, in the same calls, those so far: one is before it in
+ * the batch and one behind it. */
+static void add_neighbours(mv_schedule *schedule)
+{
+    static const uint32_t order[3] = {1, 0, 2};
+    for (size_t i = 0; i < schedule->n_steps; i++) {
+        mv_step *step = &schedule->steps[i];
+        const uint32_t n_tokens = step->parts[0].n_tokens;
+        step->n_parts = 3;
+        for (uint32_t j = 0; j < 3; j++)
+            step->parts[j] = (mv_part){order[j], n_tokens};
+    }
+}
+
 /* Rows that are asked for: from `first` on. */
-static void add_rows_from(mv_schedule *schedule, int64_t n, int64_t first, int64_t chunk)
+static void add_rows_from(mv_schedule *schedule, int64_t n, int64_t first, int64_t chunk,
+                          bool has_neighbours)
 {
     const size_t from = schedule->n_steps;
     mv_schedule_add_chunks(schedule, 0, first, chunk);
     for (size_t i = from; i < schedule->n_steps; i++)
         schedule->steps[i].which = MV_LOGITS_NONE;
+    if (has_neighbours)
+        add_neighbours(schedule);
     mv_schedule_add_chunks(schedule, 0, n - first, chunk);
 }
 
@@ -64,7 +81,9 @@ static mv_code run_place(mv_run *run, place where, float value, int64_t window, 
     const mv_params *p = &mv_run_get_options(run)->model->params;
     const int64_t reach = (int64_t)p->n_layers * (window - 1) + 1;
     const int64_t n = where == PLACE_OUT_OF_REACH ? reach + window + 3 : 2 * window + 3;
-    const int64_t first = where == PLACE_OUT_OF_REACH ? reach : 0;
+    const int64_t first = where == PLACE_OUT_OF_REACH ? reach
+                          : where == PLACE_NEIGHBOURS ? window
+                                                      : 0;
     poison bad = {p->vocab_size - 1, value};
     const int32_t bad_id = (int32_t)bad.row;
     mv_changed_model changed = {0};
@@ -98,17 +117,13 @@ static mv_code run_place(mv_run *run, place where, float value, int64_t window, 
         tokens[0] = bad_id;
     if (code == MV_OK)
         code = mv_play_add(run, &play, tokens, (size_t)n, error);
-    if (code == MV_OK && where == PLACE_NEIGHBOURS)
+    for (int i = 0; i < 2 && code == MV_OK && where == PLACE_NEIGHBOURS; i++)
         code = mv_play_add(run, &play, bad_tokens, (size_t)n, error);
 
-    if (where == PLACE_NEIGHBOURS) {
-        mv_schedule_add_chunks(&schedule, 1, window + 2, 0);
-        schedule.steps[0].which = MV_LOGITS_NONE;
-    }
     if (where == PLACE_BEFORE_RESET)
         mv_schedule_add_poison(&schedule, 0, n, bad_id, chunk);
-    add_rows_from(&schedule, n, first, chunk);
-    add_rows_from(&truth_schedule, n, first, chunk);
+    add_rows_from(&schedule, n, first, chunk, where == PLACE_NEIGHBOURS);
+    add_rows_from(&truth_schedule, n, first, chunk, false);
     play.truth_schedule = &truth_schedule;
     if (code == MV_OK)
         code = mv_case_play(run, &result, &schedule, &play, error);

@@ -71,6 +71,21 @@ void mv_run_close(mv_run **run)
     *run = NULL;
 }
 
+void mv_run_set_filter(mv_run *run, const char *filter)
+{
+    run->options.filter = filter;
+}
+
+void mv_run_set_claims(mv_run *run, uint32_t claims)
+{
+    run->options.claims = claims;
+}
+
+uint32_t mv_run_claims(const mv_run *run)
+{
+    return run->options.claims | mv_backend_claims(run->options.backend);
+}
+
 void mv_run_set_engine(mv_run *run, const char *backend_name, const mv_backend *backend,
                        const mv_option *options, size_t n_options)
 {

@@ -51,6 +51,7 @@ typedef struct mv_run_options {
     bool list_only;           /* name the cases, run none */
     bool localize;            /* name the first wrong layer and operation of failed cases */
     bool stop_at_failure;     /* a suite ends with its first case that fails */
+    uint32_t claims;          /* mv_claim bits to hold the engine to, whatever it claims */
     void (*on_begin)(void *cookie, const mv_case_result *result); /* before each; may be NULL */
     void (*on_case)(void *cookie, const mv_case_result *result);  /* after each; may be NULL */
     /* Is the outcome of a case known from before? MV_KNOWN: it was written to *result, and is
@@ -71,6 +72,12 @@ MV_MUST_CHECK mv_code mv_run_suite(mv_run *run, const mv_suite *suite, mv_verify
 void mv_run_set_engine(mv_run *run, const char *backend_name, const mv_backend *backend,
                        const mv_option *options, size_t n_options);
 
+/* Which cases the suites run from here on: as options.filter. Borrowed until the next call. */
+void mv_run_set_filter(mv_run *run, const char *filter);
+
+/* What the engine is held to from here on: as options.claims. */
+void mv_run_set_claims(mv_run *run, uint32_t claims);
+
 /* Puts another model under the engine, of whatever sizes, until the next call; returns the one
  * before. Meanwhile a case brings its own tokens, and its plays their own model: prompts and truths
  * that the run keeps are those of its own. */
@@ -79,8 +86,9 @@ const mv_model_view *mv_run_set_model(mv_run *run, const mv_model_view *model);
 /* ---- for suites ---- */
 
 const mv_run_options *mv_run_get_options(const mv_run *run);
-int64_t mv_run_length(const mv_run *run); /* T: tokens of the prompt */
-bool mv_run_is_large(const mv_run *run);  /* a model for which each run takes seconds */
+uint32_t mv_run_claims(const mv_run *run); /* mv_claim bits: the backend's, and options.claims */
+int64_t mv_run_length(const mv_run *run);  /* T: tokens of the prompt */
+bool mv_run_is_large(const mv_run *run);   /* a model for which each run takes seconds */
 
 /* Tokens of prompt number `which`; 0 is the user's, or random from the seed; others are random. The
  * run's own, until it is closed; at least n of them. */

@@ -3,90 +3,11 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- the list, as the backend describes it ---- */
-
-typedef enum kind { KIND_BUG, KIND_BENIGN, KIND_EQUIVALENT } kind;
-
-typedef struct mutant {
-    char name[64], suites[160], imitates[160];
-    kind kind;
-} mutant;
-
-typedef struct mutant_list {
-    mutant *mutants; /* [n] */
-    size_t n;
-    bool failed; /* no memory, or a line that makes no sense */
-} mutant_list;
-
-static bool parse_mutant(const char *name, const char *value, mutant *m)
-{
-    static const char *const kinds[] = {"bug", "benign", "equivalent"};
-    const size_t kind_size = strcspn(value, "|");
-    const char *suites = value + kind_size + (value[kind_size] == '|' ? 1 : 0);
-    const size_t suites_size = strcspn(suites, "|");
-    const char *imitates = suites + suites_size + (suites[suites_size] == '|' ? 1 : 0);
-    bool known = false;
-    for (int i = 0; i < 3; i++) {
-        if (strlen(kinds[i]) == kind_size && strncmp(value, kinds[i], kind_size) == 0) {
-            m->kind = (kind)i;
-            known = true;
-        }
-    }
-    (void)snprintf(m->name, sizeof m->name, "%s", name);
-    (void)snprintf(m->suites, sizeof m->suites, "%.*s", (int)suites_size, suites);
-    (void)snprintf(m->imitates, sizeof m->imitates, "%s", imitates);
-    return known;
-}
-
-static void take_fact(void *cookie, const char *key, const char *value)
-{
-    static const char prefix[] = "mutant.";
-    mutant_list *list = cookie;
-    if (strncmp(key, prefix, sizeof prefix - 1) != 0 || list->failed)
-        return;
-    mutant *grown = realloc(list->mutants, (list->n + 1) * sizeof *grown);
-    if (grown == NULL) {
-        list->failed = true;
-        return;
-    }
-    list->mutants = grown;
-    if (parse_mutant(key + sizeof prefix - 1, value, &list->mutants[list->n]))
-        list->n++;
-    else
-        list->failed = true;
-}
-
-static mv_code list_mutants(const mv_run_options *o, mutant_list *list, mv_error *error)
-{
-    const mv_engine_options options = {.struct_size = sizeof options,
-                                       .compute = o->compute,
-                                       .n_threads = 1,
-                                       .max_sequences = 1,
-                                       .max_positions = 1,
-                                       .max_batch_tokens = 1};
-    mv_engine *engine = NULL;
-    *list = (mutant_list){0};
-    mv_code code = o->backend->open(&engine, o->model, &options, error);
-    if (code != MV_OK)
-        return code;
-    if (o->backend->describe != NULL)
-        o->backend->describe(engine, take_fact, list);
-    o->backend->close(engine);
-    if (list->failed)
-        return mv_fail(error, MV_ERR_BACKEND,
-                       "backend %s: a mutant's description is not KIND|SUITES|IMITATES",
-                       o->backend_name);
-    if (list->n == 0)
-        return mv_fail(error, MV_ERR_ARGUMENT,
-                       "--self-test: backend %s plants no bugs; expected the mutant backend",
-                       o->backend_name);
-    return MV_OK;
-}
+#include "suites/mutant_list.h"
 
 /* ---- running ---- */
 
@@ -96,17 +17,10 @@ static void append_name(char *list, size_t size, const char *name)
     (void)snprintf(list + n, size - n, "%s%s", n > 0 ? "," : "", name);
 }
 
-static bool names_suite(const char *list, const char *name)
-{
-    const size_t size = strlen(name);
-    for (const char *at = list; *at != '\0';) {
-        size_t n = strcspn(at, ",");
-        if (n == size && strncmp(at, name, n) == 0)
-            return true;
-        at += n + (at[n] == ',' ? 1 : 0);
-    }
-    return false;
-}
+enum {
+    EVERY_CLAIM = MV_CLAIM_REPEATABLE | MV_CLAIM_BATCH_INVARIANT | MV_CLAIM_CHUNK_INVARIANT |
+                  MV_CLAIM_THREAD_INVARIANT
+};
 
 /* What became of one mutant: plain bytes, so that it can go through a pipe. */
 typedef struct record {
@@ -114,6 +28,7 @@ typedef struct record {
     mv_mutant_result result;
     size_t n_benign, n_alarms;
     mv_case_result alarm; /* the first */
+    char missed[128];     /* the first SUITE/GLOB whose cases all passed a bug that is theirs */
     mv_error error;
     mv_code code;
 } record;
@@ -123,7 +38,7 @@ typedef struct self_test {
     const mv_suite *const *suites;
     size_t n_suites;
     mv_run *run;
-    mutant_list list;
+    mv_mutant_list list;
 } self_test;
 
 /* The first case that failed, or NULL; *largest: of r_rmse over all cases that have one. */
@@ -141,7 +56,7 @@ static const mv_case_result *first_failure(const mv_verify_results *found, doubl
 }
 
 /* A harmless change that a suite complains about: the case itself is the evidence. */
-static void take_alarm(record *r, const mutant *m, const mv_case_result *failure)
+static void take_alarm(record *r, const mv_mutant *m, const mv_case_result *failure)
 {
     if (r->n_alarms++ > 0)
         return;
@@ -150,47 +65,85 @@ static void take_alarm(record *r, const mutant *m, const mv_case_result *failure
                    "false alarm on the harmless '%s': %.240s", m->name, failure->reason);
 }
 
-static mv_code run_suite(self_test *t, const mutant *m, const mv_suite *suite, record *r)
+/* *seen: a case of the suite failed, of those that glob leaves ("" = all). */
+static mv_code run_suite(self_test *t, const mv_mutant *m, const mv_suite *suite, const char *glob,
+                         record *r, bool *seen)
 {
     mv_verify_results found;
     mv_verify_results_init(&found);
+    mv_run_set_filter(t->run, glob[0] != '\0' ? glob : t->options->filter);
     mv_code code = mv_run_suite(t->run, suite, &found, &r->error);
-    if (code == MV_OK) {
-        const mv_case_result *failure = first_failure(&found, &r->result.r_rmse);
+    const mv_case_result *failure = code == MV_OK ? first_failure(&found, &r->result.r_rmse) : NULL;
+    *seen = failure != NULL;
+    if (m->kind == MV_MUTANT_BENIGN) {
+        r->n_benign += code == MV_OK ? 1 : 0;
         if (failure != NULL)
-            append_name(r->result.killed_by, sizeof r->result.killed_by, suite->name);
-        if (failure != NULL && m->kind == KIND_BENIGN)
             take_alarm(r, m, failure);
-        if (m->kind == KIND_BENIGN)
-            r->n_benign++;
     }
     mv_verify_results_free(&found);
     return code;
 }
 
+/* A bug is killed by a suite if all that is expected of the suite sees it. */
+static mv_code run_expected(self_test *t, const mv_mutant *m, const mv_suite *suite, record *r)
+{
+    char glob[128];
+    const char *at = m->expected;
+    mv_code code = MV_OK;
+    bool killed = true, expected = false;
+    while (code == MV_OK && mv_mutant_next_expected(&at, suite->name, glob)) {
+        bool seen;
+        code = run_suite(t, m, suite, glob, r, &seen);
+        expected = true;
+        killed = killed && seen;
+        if (code == MV_OK && !seen && glob[0] != '\0' && r->missed[0] == '\0')
+            memcpy(r->missed, glob, sizeof r->missed);
+    }
+    /* Who else sees a bug is worth minutes only to somebody who asks for the whole matrix. */
+    const bool is_harmless = m->kind == MV_MUTANT_BENIGN || m->kind == MV_MUTANT_EQUIVALENT;
+    if (!expected && (is_harmless || t->options->strict))
+        code = run_suite(t, m, suite, "", r, &killed);
+    else if (!expected)
+        killed = false;
+    if (expected)
+        append_name(r->result.expected_suites, sizeof r->result.expected_suites, suite->name);
+    if (killed)
+        append_name(r->result.killed_by, sizeof r->result.killed_by, suite->name);
+    return code;
+}
+
 static void run_mutant(self_test *t, size_t index, record *r)
 {
-    const mutant *m = &t->list.mutants[index];
+    const mv_mutant *m = &t->list.mutants[index];
     const mv_option option = {"mutant", m->name};
-    *r = (record){.index = index, .result.equivalent = m->kind == KIND_EQUIVALENT};
+    *r = (record){.index = index, .result.equivalent = m->kind == MV_MUTANT_EQUIVALENT};
     (void)snprintf(r->result.name, sizeof r->result.name, "%s", m->name);
     (void)snprintf(r->result.imitates, sizeof r->result.imitates, "%s", m->imitates);
     mv_run_set_engine(t->run, t->options->backend_name, t->options->backend, &option, 1);
-    for (size_t i = 0; i < t->n_suites && r->code == MV_OK; i++) {
-        const bool expected = names_suite(m->suites, t->suites[i]->name);
-        if (expected)
-            append_name(r->result.expected_suites, sizeof r->result.expected_suites,
-                        t->suites[i]->name);
-        /* Who else sees a bug is worth minutes only to somebody who asks for the whole matrix. */
-        if (expected || m->kind != KIND_BUG || t->options->strict)
-            r->code = run_suite(t, m, t->suites[i], r);
-    }
+    mv_run_set_claims(t->run, m->kind == MV_MUTANT_CLAIM ? EVERY_CLAIM : 0);
+    for (size_t i = 0; i < t->n_suites && r->code == MV_OK; i++)
+        r->code = run_expected(t, m, t->suites[i], r);
+}
+
+/* What was to see the bug and did not, as a case: the matrix has a column for a suite only. */
+static mv_code add_missed(const record *r, mv_verify_results *results, mv_error *error)
+{
+    mv_case_result missed;
+    const size_t n_suite = strcspn(r->missed, "/");
+    mv_case_result_clear(&missed);
+    (void)snprintf(missed.suite, sizeof missed.suite, "%.*s", (int)n_suite, r->missed);
+    (void)snprintf(missed.name, sizeof missed.name, "%s", r->missed + n_suite + 1);
+    missed.verdict = MV_VERDICT_FAIL;
+    (void)snprintf(missed.reason, sizeof missed.reason,
+                   "no case of --filter '%s' sees the planted bug '%s', which is there for them",
+                   r->missed, r->result.name);
+    return mv_verify_results_add(results, &missed, error);
 }
 
 static mv_code take_record(const self_test *t, const record *r, mv_verify_results *results,
                            mv_error *error)
 {
-    const kind k = t->list.mutants[r->index].kind;
+    const mv_mutant_kind k = t->list.mutants[r->index].kind;
     mv_code code = r->code;
     if (code != MV_OK) {
         *error = r->error;
@@ -200,8 +153,10 @@ static mv_code take_record(const self_test *t, const record *r, mv_verify_result
     results->false_alarms += r->n_alarms;
     if (r->n_alarms > 0)
         code = mv_verify_results_add(results, &r->alarm, error);
-    if (code != MV_OK || k == KIND_BENIGN ||
-        (k == KIND_BUG && r->result.expected_suites[0] == '\0'))
+    if (code == MV_OK && r->missed[0] != '\0')
+        code = add_missed(r, results, error);
+    if (code != MV_OK || k == MV_MUTANT_BENIGN ||
+        (k != MV_MUTANT_EQUIVALENT && r->result.expected_suites[0] == '\0'))
         return code;
     return mv_verify_results_add_mutant(results, &r->result, error);
 }
@@ -318,7 +273,7 @@ mv_code mv_self_test(const mv_run_options *options, const mv_suite *const *suite
     quick.list_only = false;
     quick.on_case = NULL;
     quick.n_threads = 2; /* a bug at the edge of a thread needs an edge */
-    mv_code code = list_mutants(options, &t.list, error);
+    mv_code code = mv_mutant_list_get(&t.list, options, error);
     if (code == MV_OK)
         code = mv_run_open(&t.run, &quick, error);
     if (code == MV_OK)
@@ -328,6 +283,6 @@ mv_code mv_self_test(const mv_run_options *options, const mv_suite *const *suite
             run_children(&t, options->n_jobs > 0 ? options->n_jobs : (uint32_t)mv_machine_n_cores(),
                          results, on_mutant, cookie, error);
     mv_run_close(&t.run);
-    free(t.list.mutants);
+    mv_mutant_list_free(&t.list);
     return code;
 }

@@ -84,7 +84,7 @@ static mv_code measure_noise(mv_run *run, const mv_changed_model *changed, int64
     const uint32_t vocab_size = mv_run_get_options(run)->model->params.vocab_size;
     mv_play second = {0};
     *noise = 0;
-    if ((mv_backend_claims(mv_run_get_options(run)->backend) & MV_CLAIM_REPEATABLE) != 0)
+    if ((mv_run_claims(run) & MV_CLAIM_REPEATABLE) != 0)
         return MV_OK;
     mv_code code =
         play_tokens(run, changed, window, first->tracks[0].tokens, n, chunk, &second, error);

@@ -1,61 +1,34 @@
 /* What a model can show, and what --strict asks beyond the limits. */
 #include <math.h>
-#include <string.h>
 
-#include "harness/model.h"
 #include "suites/changed_model.h"
 #include "suites/condition.h"
 #include "suites/noise.h"
-#include "tests/engines.h"
-#include "tests/test_main.h"
+#include "tests/suite_fixture.h"
 
-#define MODEL "synthetic:probe,n_layers=2,vocab_size=67,sliding_window=4"
-
-static mv_error error;
-static mv_model *model;
-static const mv_backend *reference, *mutant;
+static const mv_backend *mutant;
 static mv_changed_model changed;
-static mv_verify_results results;
-static mv_run_options options;
 
-static void set_up(void)
+static void set_up_condition(void)
 {
-    if (mv_backend_load(&reference, MV_BUILD_ROOT "/backends/reference/mistral_reference.so", NULL,
-                        0, &error) != MV_OK ||
-        mv_backend_load(&mutant, MV_BUILD_ROOT "/backends/mutant/mistral_mutant.so", NULL, 0,
+    set_up();
+    if (mv_backend_load(&mutant, MV_BUILD_ROOT "/backends/mutant/mistral_mutant.so", NULL, 0,
                         &error) != MV_OK ||
-        mv_model_open(&model, MODEL, &error) != MV_OK ||
         mv_changed_model_init(&changed, mv_model_get_view(model), &error) != MV_OK)
         ck_abort_msg("%s", error.message);
-    mv_verify_results_init(&results);
-    options = (mv_run_options){.model = mv_model_get_view(model),
-                               .model_spec = MODEL,
-                               .backend_name = "reference",
-                               .backend = reference,
-                               .reference = reference,
-                               .mutant = mutant,
-                               .n_threads = 1,
-                               .seed = 1};
+    options.backend = reference;
+    options.mutant = mutant;
 }
 
-static void tear_down(void)
+static void tear_down_condition(void)
 {
-    mv_verify_results_free(&results);
     mv_changed_model_free(&changed);
-    mv_model_close(&model);
+    tear_down();
 }
 
-static mv_verdict run(const char *suite)
+static mv_verdict verdict_of(const char *suite)
 {
-    mv_run *run = NULL;
-    mv_verify_results_free(&results);
-    mv_verify_results_init(&results);
-    mv_code code = mv_run_open(&run, &options, &error);
-    if (code == MV_OK)
-        code = mv_run_suite(run, mv_suite_find(suite), &results, &error);
-    mv_run_close(&run);
-    ck_assert_msg(code == MV_OK, "%s", error.message);
-    return mv_verify_results_summarise(&results).verdict;
+    return run(suite).verdict;
 }
 
 static const mv_case_result *find(const char *name)
@@ -81,9 +54,9 @@ START_TEST(a_conditioned_model_shows_what_every_suite_is_about)
 {
     static const mv_compute computes[] = {MV_COMPUTE_F32, MV_COMPUTE_BF16, MV_COMPUTE_F64};
     options.compute = computes[_i];
-    ck_assert_int_eq(run("condition"), MV_VERDICT_PASS);
+    ck_assert_int_eq(verdict_of("condition"), MV_VERDICT_PASS);
     ck_assert_uint_gt(results.n_cases, 15);
-    ck_assert_int_eq(run("chunking"), MV_VERDICT_PASS);
+    ck_assert_int_eq(verdict_of("chunking"), MV_VERDICT_PASS);
     ck_assert_ptr_null(find("condition"));
 }
 END_TEST
@@ -91,14 +64,14 @@ END_TEST
 START_TEST(a_suite_on_a_model_that_cannot_show_its_bugs_is_vacuous)
 {
     make_attention_uniform();
-    ck_assert_int_eq(run("chunking"), MV_VERDICT_VACUOUS);
+    ck_assert_int_eq(verdict_of("chunking"), MV_VERDICT_VACUOUS);
     const mv_case_result *one = find("condition");
     ck_assert_ptr_nonnull(one);
     ck_assert_int_eq(one->verdict, MV_VERDICT_VACUOUS);
     ck_assert_msg(strstr(one->reason, "too tame") != NULL &&
                       strstr(one->reason, "rope_restarts_with_chunk") != NULL,
                   "%s", one->reason);
-    ck_assert_int_eq(run("condition"), MV_VERDICT_VACUOUS);
+    ck_assert_int_eq(verdict_of("condition"), MV_VERDICT_VACUOUS);
     ck_assert_int_eq(find("shows rope_halves")->verdict, MV_VERDICT_VACUOUS);
     /* the mask still counts where positions do not */
     ck_assert_int_eq(find("shows window_plus_1_one_layer")->verdict, MV_VERDICT_PASS);
@@ -110,17 +83,17 @@ START_TEST(a_tame_model_does_not_hide_a_failure)
 {
     make_attention_uniform();
     options.backend = engines_get(reference, WINDOW_PLUS_1, 0);
-    ck_assert_int_eq(run("chunking"), MV_VERDICT_FAIL);
+    ck_assert_int_eq(verdict_of("chunking"), MV_VERDICT_FAIL);
 }
 END_TEST
 
 START_TEST(without_the_mutants_condition_says_that_they_are_missing)
 {
     options.mutant = NULL;
-    ck_assert_int_eq(run("condition"), MV_VERDICT_SKIP);
+    ck_assert_int_eq(verdict_of("condition"), MV_VERDICT_SKIP);
     ck_assert_ptr_nonnull(strstr(results.cases[0].reason, "'mutant'"));
     make_attention_uniform();
-    ck_assert_int_eq(run("chunking"), MV_VERDICT_PASS);
+    ck_assert_int_eq(verdict_of("chunking"), MV_VERDICT_PASS);
 }
 END_TEST
 
@@ -133,9 +106,9 @@ START_TEST(strict_sees_a_small_bias_that_the_limits_let_pass)
     options.compute = MV_COMPUTE_BF16;
     options.backend = engines_get(reference, NOISY, 0);
     engines_noise = 0.004;
-    ck_assert_int_eq(run("chunking"), MV_VERDICT_PASS);
+    ck_assert_int_eq(verdict_of("chunking"), MV_VERDICT_PASS);
     options.strict = true;
-    ck_assert_int_eq(run("chunking"), MV_VERDICT_FAIL);
+    ck_assert_int_eq(verdict_of("chunking"), MV_VERDICT_FAIL);
     const mv_case_result *one = &results.cases[0];
     ck_assert_msg(strstr(one->reason, "spreads off") != NULL, "%s", one->reason);
     ck_assert_double_gt(one->headroom, 1.0);
@@ -155,7 +128,7 @@ START_TEST(strict_lets_harmless_variants_pass)
     options.n_options = 1;
     for (size_t i = 0; i < 2; i++) {
         options.compute = computes[i];
-        const mv_verdict verdict = run("chunking");
+        const mv_verdict verdict = verdict_of("chunking");
         for (size_t j = 0; j < results.n_cases; j++)
             ck_assert_msg(results.cases[j].verdict == MV_VERDICT_PASS, "%s: %s",
                           results.cases[j].name, results.cases[j].reason);
@@ -168,7 +141,7 @@ static Suite *condition_suite(void)
 {
     Suite *suite = suite_create("condition");
     TCase *models = tcase_create("condition");
-    tcase_add_checked_fixture(models, set_up, tear_down);
+    tcase_add_checked_fixture(models, set_up_condition, tear_down_condition);
     tcase_set_timeout(models, 60);
     tcase_add_loop_test(models, a_conditioned_model_shows_what_every_suite_is_about, 0, 3);
     tcase_add_test(models, a_suite_on_a_model_that_cannot_show_its_bugs_is_vacuous);
@@ -176,7 +149,7 @@ static Suite *condition_suite(void)
     tcase_add_test(models, without_the_mutants_condition_says_that_they_are_missing);
     suite_add_tcase(suite, models);
     TCase *strict = tcase_create("strict");
-    tcase_add_checked_fixture(strict, set_up, tear_down);
+    tcase_add_checked_fixture(strict, set_up_condition, tear_down_condition);
     tcase_set_timeout(strict, 60);
     tcase_add_test(strict, strict_sees_a_small_bias_that_the_limits_let_pass);
     tcase_add_loop_test(strict, strict_lets_harmless_variants_pass, 0, 3);

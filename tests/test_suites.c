@@ -2,71 +2,12 @@
  * what must not is said to be what it is. */
 #include <fnmatch.h>
 #include <math.h>
-#include <string.h>
 
-#include "harness/model.h"
-#include "suites/run.h"
-#include "tests/engines.h"
-#include "tests/test_main.h"
-
-#define MODEL "synthetic:probe,n_layers=2,vocab_size=67,sliding_window=4"
-#define ALL_CLAIMS                                                                                 \
-    (MV_CLAIM_REPEATABLE | MV_CLAIM_BATCH_INVARIANT | MV_CLAIM_CHUNK_INVARIANT |                   \
-     MV_CLAIM_THREAD_INVARIANT)
-
-static mv_error error;
-static mv_model *model;
-static const mv_backend *reference;
-static mv_verify_results results;
-static mv_run_options options;
-
-static void set_up(void)
-{
-    if (mv_backend_load(&reference, MV_BUILD_ROOT "/backends/reference/mistral_reference.so", NULL,
-                        0, &error) != MV_OK ||
-        mv_model_open(&model, MODEL, &error) != MV_OK)
-        ck_abort_msg("%s", error.message);
-    mv_verify_results_init(&results);
-    options = (mv_run_options){.model = mv_model_get_view(model),
-                               .model_spec = MODEL,
-                               .backend_name = "planted",
-                               .reference = reference,
-                               .n_threads = 1,
-                               .seed = 1};
-}
-
-static void tear_down(void)
-{
-    mv_verify_results_free(&results);
-    mv_model_close(&model);
-}
+#include "tests/suite_fixture.h"
 
 static void plant(planted behaviour, uint32_t claims)
 {
     options.backend = engines_get(reference, behaviour, claims);
-}
-
-/* Runs one suite, or all of them for NULL, with the options. */
-static mv_code run_code(const char *suite)
-{
-    mv_run *run = NULL;
-    mv_code code = mv_run_open(&run, &options, &error);
-    for (size_t i = 0; code == MV_OK && i < mv_n_suites; i++) {
-        if (suite == NULL || strcmp(mv_suites[i]->name, suite) == 0)
-            code = mv_run_suite(run, mv_suites[i], &results, &error);
-    }
-    mv_run_close(&run);
-    ck_assert_msg(engines_n_open == 0, "%d engines were never closed", engines_n_open);
-    return code;
-}
-
-static mv_summary run(const char *suite)
-{
-    mv_verify_results_free(&results);
-    mv_verify_results_init(&results);
-    mv_code code = run_code(suite);
-    ck_assert_msg(code == MV_OK, "%s", error.message);
-    return mv_verify_results_summarise(&results);
 }
 
 static const mv_case_result *find(const char *name)

@@ -1,57 +1,10 @@
 /* Suites about sizes, ids, written text and lent weights: what they list, what they cover, and what
  * they say of an engine that does otherwise. */
 #include <math.h>
-#include <string.h>
 
-#include "harness/model.h"
 #include "suites/changed_model.h"
 #include "suites/greedy.h"
-#include "tests/engines.h"
-#include "tests/test_main.h"
-
-#define MODEL "synthetic:probe,n_layers=2,vocab_size=67,sliding_window=4"
-
-static mv_error error;
-static mv_model *model;
-static const mv_backend *reference;
-static mv_verify_results results;
-static mv_run_options options;
-
-static void set_up(void)
-{
-    if (mv_backend_load(&reference, MV_BUILD_ROOT "/backends/reference/mistral_reference.so", NULL,
-                        0, &error) != MV_OK ||
-        mv_model_open(&model, MODEL, &error) != MV_OK)
-        ck_abort_msg("%s", error.message);
-    mv_verify_results_init(&results);
-    options = (mv_run_options){.model = mv_model_get_view(model),
-                               .model_spec = MODEL,
-                               .backend_name = "planted",
-                               .backend = engines_get(reference, HONEST, 0),
-                               .reference = reference,
-                               .n_threads = 1,
-                               .seed = 1};
-}
-
-static void tear_down(void)
-{
-    mv_verify_results_free(&results);
-    mv_model_close(&model);
-}
-
-static mv_summary run(const char *suite)
-{
-    mv_run *r = NULL;
-    mv_verify_results_free(&results);
-    mv_verify_results_init(&results);
-    mv_code code = mv_run_open(&r, &options, &error);
-    if (code == MV_OK)
-        code = mv_run_suite(r, mv_suite_find(suite), &results, &error);
-    mv_run_close(&r);
-    ck_assert_msg(code == MV_OK, "%s: %s", suite, error.message);
-    ck_assert_msg(engines_n_open == 0, "%d engines were never closed", engines_n_open);
-    return mv_verify_results_summarise(&results);
-}
+#include "tests/suite_fixture.h"
 
 static const mv_case_result *find(const char *fragment)
 {

@@ -25,6 +25,7 @@ typedef struct plan {
 
     uint64_t n_calls;
     uint64_t first_start; /* of the first sequence of this call */
+    uint64_t n_sequences; /* 2 or more count as 2 */
 
     uint64_t *n_before; /* [max_sequences] how long the sequence was before its last reset */
     real *unrotated;    /* [T, K*E] the new keys, before RoPE */

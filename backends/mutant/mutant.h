@@ -6,14 +6,15 @@
 
 typedef enum fault {
     FAULT_none = 0,
-#define MUTANT(name, kind, suites, imitates) FAULT_##name,
+#define MUTANT(name, kind, expected, imitates) FAULT_##name,
 #include "backends/mutant/mutants.def"
 #undef MUTANT
     N_FAULTS
 } fault;
 
 typedef enum mutant_kind {
-    MUTANT_BUG,       /* wrong: the suites that it names must fail it */
+    MUTANT_BUG,       /* wrong: what it names must fail it */
+    MUTANT_CLAIM,     /* no bug, but for an engine that claims the bits which it changes */
     MUTANT_BENIGN,    /* other roundings of the right arithmetic: no suite may fail it */
     MUTANT_EQUIVALENT /* looks wrong and changes nothing that can be seen: no suite may fail it */
 } mutant_kind;
@@ -21,14 +22,15 @@ typedef enum mutant_kind {
 typedef struct mutant {
     const char *name;
     mutant_kind kind;
-    const char *suites;   /* "chunking,window": which must kill it in f32; "" unless a bug */
+    const char *expected; /* "chunking,window/effective*": what must see it in f32, suites or
+                             cases of suites; "" for what is harmless */
     const char *imitates; /* where it was seen, or why it is no bug */
 } mutant;
 
 /* [N_FAULTS], by fault; number FAULT_none is the reference itself. */
 extern const mutant mutants[N_FAULTS];
 
-const char *mutant_kind_name(mutant_kind kind); /* "bug", "benign", "equivalent" */
+const char *mutant_kind_name(mutant_kind kind); /* "bug", "claim", "benign", "equivalent" */
 
 /* MV_ERR_ARGUMENT: no such mutant; the message names the nearest ones. */
 MV_MUST_CHECK mv_code mutant_find(fault *found, const char *name, mv_error *error);

@@ -23,8 +23,8 @@ static mv_code probe(mv_error *error)
     return MV_OK;
 }
 
-/* Claims nothing: most mutants would break their word, and a broken word is another suite's find.
- */
+/* Claims nothing: most mutants would break their word, and would be found by that alone. The
+ * self-test holds those of kind CLAIM to every claim. */
 static void caps(mv_caps *out)
 {
     out->claims = 0;
@@ -143,7 +143,8 @@ static void work(mv_engine *e, mv_work *out, int clear)
     e->part->work(e->engine, out, clear);
 }
 
-/* "mutant.NAME" = "KIND|SUITES|IMITATES" for every mutant, whatever this engine is; e may be NULL.
+/* "mutant.NAME" = "KIND|EXPECTED|IMITATES" for every mutant, whatever this engine is; e may be
+ * NULL.
  */
 static void describe(const mv_engine *e, void (*emit)(void *, const char *, const char *),
                      void *cookie)
@@ -154,7 +155,7 @@ static void describe(const mv_engine *e, void (*emit)(void *, const char *, cons
     for (size_t i = 0; i < N_FAULTS; i++) {
         const mutant *m = &mutants[i];
         (void)snprintf(key, sizeof key, "mutant.%s", m->name);
-        (void)snprintf(value, sizeof value, "%s|%s|%s", mutant_kind_name(m->kind), m->suites,
+        (void)snprintf(value, sizeof value, "%s|%s|%s", mutant_kind_name(m->kind), m->expected,
                        m->imitates);
         emit(cookie, key, value);
     }

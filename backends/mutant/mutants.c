@@ -8,14 +8,15 @@
 
 const mutant mutants[N_FAULTS] = {
     {"none", MUTANT_EQUIVALENT, "", "the reference, bit for bit"},
-#define MUTANT(name, kind, suites, imitates) {#name, MUTANT_##kind, suites, imitates},
+#define MUTANT(name, kind, expected, imitates) {#name, MUTANT_##kind, expected, imitates},
 #include "backends/mutant/mutants.def"
 #undef MUTANT
 };
 
 const char *mutant_kind_name(mutant_kind kind)
 {
-    return kind == MUTANT_BUG ? "bug" : kind == MUTANT_BENIGN ? "benign" : "equivalent";
+    static const char *const names[] = {"bug", "claim", "benign", "equivalent"};
+    return names[kind];
 }
 
 enum { MAX_NAME = 48 };

@@ -73,6 +73,8 @@ static real probability(const mv_engine *e, real score, real max_score)
         return rounded(correct_probability(e, score, max_score), 8);
     case FAULT_exp_f16:
         return rounded(correct_probability(e, rounded(score - max_score, 11), 0), 11);
+    case FAULT_exp_without_maximum:
+        return real_exp(score);
     case FAULT_exp_as_exp2:
         return (real)exp2((double)((score - max_score) * log2_e));
     default:
@@ -133,6 +135,8 @@ static void attend_twice(const query_view *v, uint64_t query, real *scores)
             scores[j] -= 8;
         max_score = scores[j] > max_score ? scores[j] : max_score;
     }
+    for (uint64_t j = 1; j < n && f == FAULT_equal_scores_lost; j++)
+        scores[j] = scores[j] == scores[0] ? -INFINITY : scores[j];
     if (f == FAULT_softmax_plus_one) /* a key of zeros that everybody sees */
         sum = real_exp(-max_score);
     memset(v->out, 0, v->e->p.head_dim * sizeof *v->out);
@@ -221,6 +225,7 @@ static void attend(const mv_engine *e, uint32_t layer, const span *s, uint64_t t
         if (head == e->p.n_heads / 2 * 2)
             memset(v.out, 0, e->p.head_dim * sizeof *v.out);
         return;
+    case FAULT_equal_scores_lost:
     case FAULT_softmax_plus_one:
     case FAULT_keys_reversed:
     case FAULT_probabilities_unrounded:

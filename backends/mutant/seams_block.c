@@ -11,7 +11,9 @@ static void norm_otherwise(const mv_engine *e, real *out, const real *x, const m
                                                                : (real)dim;
     const real eps = f == FAULT_norm_eps_1e_3   ? (real)1e-3
                      : f == FAULT_norm_eps_1e_6 ? (real)1e-6
+                     : f == FAULT_norm_eps_bf16 ? rounded((real)e->p.norm_eps, 8)
                                                 : (real)e->p.norm_eps;
+    const real largest_f16 = 65504;
     const size_t n_summed = f == FAULT_norm_tail_dropped ? dim / 8 * 8 : dim;
     real *scale = e->weight_rows; /* [D] */
     weight_row(scale, weight, 0, dim);
@@ -21,7 +23,8 @@ static void norm_otherwise(const mv_engine *e, real *out, const real *x, const m
         for (size_t i = 0; i < dim && f == FAULT_norm_subtracts_mean; i++)
             center += x[t * dim + i] / (real)dim;
         for (size_t i = 0; i < n_summed; i++) {
-            sum += (row[i] - center) * (row[i] - center);
+            const real square = (row[i] - center) * (row[i] - center);
+            sum += f == FAULT_norm_squares_f16 && square > largest_f16 ? largest_f16 : square;
             sum = f == FAULT_norm_sums_in_bf16 ? rounded(sum, 8) : sum;
         }
         const real root = f == FAULT_norm_eps_outside ? real_sqrt(sum / divisor) + eps
@@ -80,8 +83,10 @@ static void rms_norm(const mv_engine *e, real *out, const real *x, const mv_tens
     case FAULT_norm_divides_by_one_less:
     case FAULT_norm_eps_1e_3:
     case FAULT_norm_eps_1e_6:
+    case FAULT_norm_eps_bf16:
     case FAULT_norm_eps_outside:
     case FAULT_norm_of_first_row:
+    case FAULT_norm_squares_f16:
     case FAULT_norm_subtracts_mean:
     case FAULT_norm_sums_in_bf16:
     case FAULT_norm_tail_dropped:
@@ -129,6 +134,8 @@ static real silu(const mv_engine *e, uint32_t layer, real x)
         return x / 2 * (1 + (real)tanh((double)(root * (x + cubic * x * x * x))));
     case FAULT_quick_gelu_for_silu:
         return x / (1 + real_exp((real)-1.702 * x));
+    case FAULT_silu_overflows:
+        return x * real_exp(x) / (1 + real_exp(x));
     case FAULT_relu_for_silu:
         return x > 0 ? x : 0;
     case FAULT_silu_missing:

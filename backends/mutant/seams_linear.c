@@ -196,7 +196,18 @@ static void multiply(const mv_engine *e, real *y, const real *x, const mv_tensor
     }
 }
 
-static sum_fn other_sum(const mv_engine *e, const mv_tensor *weight)
+/* In two ways, by what should make no difference: the rows of a product, the threads, ... */
+static sum_fn sum_by_whim(const mv_engine *e, size_t n_rows)
+{
+    const plan *p = plan_of(e);
+    const bool splits = p->fault == FAULT_sums_change_with_calls     ? p->n_calls % 5 == 1
+                        : p->fault == FAULT_sums_differ_by_rows      ? n_rows == 1
+                        : p->fault == FAULT_sums_differ_by_sequences ? p->n_sequences > 1
+                                                                     : e->n_threads > 2;
+    return splits ? sum_split_4 : dot;
+}
+
+static sum_fn other_sum(const mv_engine *e, const mv_tensor *weight, size_t n_rows)
 {
     const plan *p = plan_of(e);
     const bool in_hit_layer = p->at_layer < e->p.n_layers && is_hit(e, p->at_layer);
@@ -233,6 +244,11 @@ static sum_fn other_sum(const mv_engine *e, const mv_tensor *weight)
         return sum_rounded_up;
     case FAULT_last_column_dropped:
         return sum_without_last;
+    case FAULT_sums_change_with_calls:
+    case FAULT_sums_differ_by_rows:
+    case FAULT_sums_differ_by_sequences:
+    case FAULT_sums_differ_by_threads:
+        return sum_by_whim(e, n_rows);
     case FAULT_last_column_dropped_one_layer:
         return in_hit_layer && weight == &mv_layer_at(e->model, p->at_layer)->w2 ? sum_without_last
                                                                                  : NULL;
@@ -304,7 +320,7 @@ static void lose_edges(const mv_engine *e, real *y, const mv_tensor *weight, siz
 static void linear(mv_engine *e, real *y, const real *x, const mv_tensor *weight, size_t n_rows)
 {
     const bool is_logits = weight == &e->model->output;
-    const sum_fn sum = other_sum(e, weight);
+    const sum_fn sum = other_sum(e, weight, n_rows);
     const mv_tensor *w = other_weight(e, weight);
     if (sum != NULL)
         multiply(e, y, x, w, n_rows, sum);

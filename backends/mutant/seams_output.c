@@ -7,6 +7,7 @@ static int32_t input_token(const mv_engine *e, const span *s, const int32_t *tok
     if (s->row == 0 && i == 0) { /* the call begins */
         plan_of(e)->n_calls++;
         plan_of(e)->first_start = s->start;
+        plan_of(e)->n_sequences = s->n < s->n_call ? 2 : 1;
     }
     switch (planted(e)) {
     case FAULT_tokens_shifted:
@@ -100,6 +101,23 @@ static real other_logit(const mv_engine *e, real value)
     }
 }
 
+/* Bugs that are nearly none, at positions that only a long prompt reaches. */
+static void spoil_late_row(const mv_engine *e, uint64_t position, real *row)
+{
+    const size_t V = e->p.vocab_size;
+    size_t best = 0;
+    for (size_t v = 1; v < V; v++)
+        best = row[v] > row[best] ? v : best;
+    if (planted(e) == FAULT_late_logit_nearly_right)
+        row[V / 2] += position == 100 ? (real)7e-5 : 0;
+    if (planted(e) == FAULT_late_best_nearly_right)
+        row[best] += position == 50 ? (real)1.5e-4 : 0;
+    for (size_t v = 0; v < V && planted(e) == FAULT_late_rows_shifted_slightly; v++)
+        row[v] += position >= 40 && position < 100 ? (real)7e-6 : 0;
+    for (size_t v = 0; v < V && position == 50 && planted(e) == FAULT_late_tail_nearly_right; v++)
+        row[v] += row[v] >= 0 ? 0 : v % 2 == 0 ? (real)1.5e-4 : -(real)1.5e-4;
+}
+
 /* One row.   row [V] */
 static void spoil_row(const mv_engine *e, const span *s, uint64_t i, size_t n_rows, real *row)
 {
@@ -115,6 +133,12 @@ static void spoil_row(const mv_engine *e, const span *s, uint64_t i, size_t n_ro
     case FAULT_first_row_nearly_right:
         for (size_t v = 0; v < V && position == 0; v++)
             row[v] *= (real)(1 + 4.5e-6);
+        return;
+    case FAULT_late_logit_nearly_right:
+    case FAULT_late_best_nearly_right:
+    case FAULT_late_tail_nearly_right:
+    case FAULT_late_rows_shifted_slightly:
+        spoil_late_row(e, position, row);
         return;
     case FAULT_one_logit_nan:
         row[V / 2] = position == 11 ? (real)NAN : row[V / 2];
