@@ -207,9 +207,12 @@ START_TEST(weighs_values_for_all_sizes_and_types)
 {
     const mv_kernels *sets[MV_N_ISAS + 1];
     size_t n_sets = usable(sets);
+    /* o [m, k] += p [m, n] v [n, k] */
+    const size_t m_of[] = {1, 3, 4, 6, 9}, n = 11, k = 173;
     for (size_t s = 0; s < n_sets; s++) {
-        for (int dtype = 0; dtype < 3; dtype++) {
-            const size_t m = 3, n = 11, k = 77; /* o [m, k] += p [m, n] v [n, k] */
+        for (int i_case = 0; i_case < 3 * 5; i_case++) {
+            const int dtype = i_case % 3;
+            const size_t m = m_of[i_case / 3];
             const void *v = make_product((mv_dtype)dtype, m, n, k);
             for (size_t i = 0; i < m * k; i++)
                 y_values[i] = 1;

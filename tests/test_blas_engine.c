@@ -1,6 +1,8 @@
 /* What the blas backend promises beyond the suites: bits that do not depend on threads, slots that
  * are never read, exact counts, and refusals that say what there is. */
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "harness/model.h"
 #include "tests/test_main.h"
@@ -158,6 +160,31 @@ START_TEST(says_with_numbers_that_memory_will_not_do)
 }
 END_TEST
 
+/* As a checkpoint on a disk looks that is larger than memory: mapped, and not read. */
+START_TEST(says_that_weights_will_not_fit_before_anything_is_read)
+{
+    const mv_backend *blas = mv_backend_get();
+    const mv_engine_options options = announced(MV_COMPUTE_BF16, 1, NULL);
+    const mv_tensor output = view.output;
+    const uint64_t bytes = 8ull << 40;
+    mv_engine *engine = NULL;
+    int fd = memfd_create("weights", 0);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(ftruncate(fd, (off_t)bytes), 0);
+    void *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    ck_assert(map != MAP_FAILED);
+    view.output.data = map;
+    view.output.size_bytes = bytes;
+    ck_assert_int_eq(blas->open(&engine, &view, &options, &error), MV_ERR_MEMORY);
+    ck_assert_msg(strstr(error.message, "blas: the weights (8192.") != NULL &&
+                      strstr(error.message, "GiB that are available") != NULL,
+                  "%s", error.message);
+    view.output = output;
+    ck_assert_int_eq(munmap(map, bytes), 0);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 START_TEST(truncates_while_the_buffer_has_what_is_needed)
 {
     const mv_backend *blas = mv_backend_get();
@@ -190,6 +217,7 @@ static Suite *blas_engine_suite(void)
     tcase_add_test(tcase, exactly_the_pairs_in_the_window_are_executed);
     tcase_add_test(tcase, refuses_with_what_there_is);
     tcase_add_test(tcase, says_with_numbers_that_memory_will_not_do);
+    tcase_add_test(tcase, says_that_weights_will_not_fit_before_anything_is_read);
     tcase_add_test(tcase, truncates_while_the_buffer_has_what_is_needed);
     suite_add_tcase(suite, tcase);
     return suite;
