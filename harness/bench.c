@@ -8,6 +8,7 @@
 
 #include "harness/backend.h"
 #include "harness/bench_doubts.h"
+#include "harness/bench_profile.h"
 #include "harness/bench_row.h"
 
 #define MAX_WARMUP 20
@@ -333,6 +334,8 @@ mv_code mv_bench_measure(mv_bench *bench, mv_bench_phase phase, const mv_bench_s
         code = time_it(bench, engine, run, &t, error);
     if (code == MV_OK)
         mv_bench_row_set_memory(bench, engine, run);
+    if (code == MV_OK && bench->profile && run->n_samples > 0)
+        code = mv_bench_profile_run(bench, engine, run, error);
     mv_bench_engine_close(&engine);
     free(t.values);
     free(t.calls);

@@ -25,6 +25,7 @@ typedef struct mv_bench {
     double precision;   /* stop when the interval is within +- this part of the median: 0.01 */
     int64_t min_warmup; /* passes before the first sample, at least */
     bool no_check;      /* times what was not checked; the row says so */
+    bool profile;       /* also where the time goes, in extra passes after the samples */
     void (*on_pass)(void *cookie, mv_bench_phase phase, size_t n_done, double share_done);
     void *cookie;
 

@@ -26,6 +26,7 @@ struct mv_bench_engine {
     uint32_t *sequences, *counts; /* [batch] */
     float *logits;                /* [batch, vocab_size] */
     int64_t *calls;               /* [n_calls] */
+    int64_t began_ns;             /* the last call */
 };
 
 /* ---- layout ---- */
@@ -182,6 +183,11 @@ mv_engine *mv_bench_engine_get(mv_bench_engine *engine)
     return engine->engine;
 }
 
+int64_t mv_bench_engine_call_began_ns(const mv_bench_engine *engine)
+{
+    return engine->began_ns;
+}
+
 mv_code mv_bench_engine_check(mv_bench_engine *e, const mv_bench_truth *truth, bool *passed,
                               char *text, size_t text_size, mv_error *error)
 {
@@ -273,6 +279,7 @@ mv_code mv_bench_engine_pass(mv_bench_engine *e, mv_bench_pass *pass, mv_error *
         const bool is_last = i + 1 == e->n_calls;
         const size_t n = is_last ? e->total - at : e->step;
         const bool has_logits = is_last || e->phase == MV_BENCH_DECODE;
+        e->began_ns = last_ns;
         code =
             call(e, e->tokens + at * batch, n, has_logits ? MV_LOGITS_LAST : MV_LOGITS_NONE, error);
         int64_t now_ns = mv_clock_wall_ns();

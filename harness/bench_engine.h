@@ -52,6 +52,10 @@ typedef struct mv_bench_pass {
 MV_MUST_CHECK mv_code mv_bench_engine_pass(mv_bench_engine *engine, mv_bench_pass *pass,
                                            mv_error *error);
 
+/* When the call that is being made, or was made last, began: mv_clock_wall_ns(). For a tap, which
+ * sees the call from inside. */
+int64_t mv_bench_engine_call_began_ns(const mv_bench_engine *engine);
+
 /* Borrowed. */
 mv_engine *mv_bench_engine_get(mv_bench_engine *engine);
 

@@ -95,6 +95,27 @@ static void read_work(mv_reader *reader, const json_t *object, mv_bench_run *run
     }
 }
 
+static void read_profile(mv_reader *reader, const json_t *object, mv_bench_profile *profile)
+{
+    const json_t *from = mv_reader_object(reader, object, "profile", MV_OPTIONAL);
+    if (from == NULL)
+        return;
+    const json_t *ops = mv_reader_array(reader, from, "ops", MV_REQUIRED);
+    mv_reader_text(reader, from, "how", MV_REQUIRED, profile->how, sizeof profile->how);
+    read_count(reader, from, "passes", &profile->n_passes);
+    mv_reader_integer(reader, from, "total_ns", MV_REQUIRED, 1, INT64_MAX, &profile->total_ns);
+    mv_reader_integer(reader, from, "untapped_ns", MV_REQUIRED, 0, INT64_MAX,
+                      &profile->untapped_ns);
+    mv_reader_double(reader, from, "ratio_to_timed", MV_OPTIONAL, &profile->ratio_to_timed);
+    for (size_t i = 0; i < json_array_size(ops) && i < MV_BENCH_MAX_OPS; i++) {
+        const json_t *one = json_array_get(ops, i);
+        mv_bench_op *op = &profile->ops[profile->n_ops++];
+        mv_reader_text(reader, one, "op", MV_REQUIRED, op->op, sizeof op->op);
+        mv_reader_integer(reader, one, "ns_median", MV_REQUIRED, 0, INT64_MAX, &op->ns_median);
+        mv_reader_double(reader, one, "share", MV_REQUIRED, &op->share);
+    }
+}
+
 static void read_warnings(mv_reader *reader, const json_t *object, mv_bench_run *run)
 {
     const json_t *list = mv_reader_array(reader, object, "warnings", MV_REQUIRED);
@@ -157,6 +178,7 @@ static void read_run(mv_reader *reader, const json_t *object, mv_bench_run *run)
     read_count(reader, memory, "scratch", &run->scratch_bytes);
     read_count(reader, memory, "peak_rss", &run->peak_rss_bytes);
     read_work(reader, object, run);
+    read_profile(reader, object, &run->profile);
     mv_reader_bool(reader, object, "checked", MV_REQUIRED, &run->checked);
     mv_reader_text(reader, object, "check", MV_OPTIONAL, run->check, sizeof run->check);
     mv_reader_text(reader, object, "logits", MV_OPTIONAL, run->logits, sizeof run->logits);

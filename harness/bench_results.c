@@ -37,6 +37,7 @@ void mv_bench_run_clear(mv_bench_run *run)
     run->ttft_ns = run->token_ns_p50 = run->token_ns_p95 = run->token_ns_p99 = -1;
     run->bytes_per_token = run->flops_per_token = run->executed_flops_per_token = NAN;
     run->fraction_of_limit = run->read_bytes_per_s = run->flops_per_s = NAN;
+    run->profile.ratio_to_timed = NAN;
     run->weights_bytes = run->kv_cache_bytes = run->scratch_bytes = run->peak_rss_bytes = -1;
 }
 

@@ -58,6 +58,27 @@ typedef struct mv_bench_warning {
 
 enum { MV_BENCH_MAX_WARNINGS = 16 };
 
+/* Where the time goes, by the inner tensors that an engine shows to a tap. Of a pass (prefill) or a
+ * token step (decode). */
+enum { MV_BENCH_MAX_OPS = 16 };
+
+typedef struct mv_bench_op {
+    char op[32]; /* the tap's name; "q+k+v" where several are made in one step */
+    int64_t ns_median;
+    double share; /* of total_ns */
+} mv_bench_op;
+
+typedef struct mv_bench_profile {
+    mv_bench_op ops[MV_BENCH_MAX_OPS]; /* in the order of the forward pass */
+    size_t n_ops;                      /* 0: not asked for, or the engine has no taps */
+    char how[160];
+    int64_t n_passes;
+    int64_t total_ns, untapped_ns; /* all ops and untapped_ns; outside all tensors */
+    /* total_ns over the timed median: what a tap changes in the engine's way of working, and costs.
+     * The total is not the timed run. */
+    double ratio_to_timed;
+} mv_bench_profile;
+
 typedef struct mv_bench_run {
     char backend[96];  /* as the user named it */
     char build_id[96]; /* tells two builds of one backend apart */
@@ -88,6 +109,7 @@ typedef struct mv_bench_run {
     int64_t weights_bytes, kv_cache_bytes, scratch_bytes, peak_rss_bytes;
     bool has_work;
     mv_work work; /* of one pass */
+    mv_bench_profile profile;
 
     bool checked;    /* its logits were compared with the reference, and held */
     char check[200]; /* what was compared, or why it did not hold */

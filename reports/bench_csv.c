@@ -18,7 +18,22 @@ static void put_number(mv_bytes *bytes, double value)
         mv_bytes_double(bytes, value);
 }
 
-static void put_run(mv_bytes *bytes, const mv_bench_run *run)
+/* "gate+up=1234 ffn_out=567" in ns. */
+static void put_profile(mv_bytes *bytes, const mv_bench_profile *profile)
+{
+    char ops[MV_BENCH_MAX_OPS * 54] = "";
+    size_t used = 0;
+    const bool is_known = profile->n_ops > 0;
+    for (size_t i = 0; i < profile->n_ops; i++)
+        used += (size_t)snprintf(ops + used, sizeof ops - used, "%s%s=%" PRId64, i == 0 ? "" : " ",
+                                 profile->ops[i].op, profile->ops[i].ns_median);
+    put_integer(bytes, is_known ? profile->total_ns : -1);
+    put_integer(bytes, is_known ? profile->untapped_ns : -1);
+    put_number(bytes, profile->ratio_to_timed);
+    mv_csv_text(bytes, false, ops);
+}
+
+static void put_run(mv_bytes *bytes, const mv_bench_run *run, bool with_profile)
 {
     const mv_bench_shape *s = &run->shape;
     const int64_t integers[] = {s->prompt, s->generate, s->depth,  s->chunk,
@@ -54,6 +69,8 @@ static void put_run(mv_bytes *bytes, const mv_bench_run *run)
         used += (size_t)snprintf(codes + used, sizeof codes - used, "%s%s", i == 0 ? "" : " ",
                                  run->warnings[i].code);
     mv_csv_text(bytes, false, codes);
+    if (with_profile)
+        put_profile(bytes, &run->profile);
     mv_bytes_text(bytes, "\r\n");
 }
 
@@ -94,7 +111,13 @@ void mv_csv_write_bench(mv_bytes *bytes, const mv_bench_results *results,
                   "seed,samples,tokens_per_s,tokens_per_s_low,tokens_per_s_high,deviation,ttft_ns,"
                   "token_ns_p50,token_ns_p95,token_ns_p99,bytes_per_token,flops_per_token,"
                   "executed_flops_per_token,fraction_of_limit,limit,weights_bytes,kv_cache_bytes,"
-                  "scratch_bytes,peak_rss_bytes,checked,warnings\r\n");
+                  "scratch_bytes,peak_rss_bytes,checked,warnings");
+    bool with_profile = false; /* four columns more, of a run with --profile only */
     for (size_t i = 0; i < results->n_runs; i++)
-        put_run(bytes, &results->runs[i]);
+        with_profile = with_profile || results->runs[i].profile.n_ops > 0;
+    mv_bytes_text(bytes, with_profile ? ",profile_total_ns,profile_untapped_ns,"
+                                        "profile_ratio_to_timed,profile_ops_ns\r\n"
+                                      : "\r\n");
+    for (size_t i = 0; i < results->n_runs; i++)
+        put_run(bytes, &results->runs[i], with_profile);
 }

@@ -116,6 +116,31 @@ static void put_work(mv_bytes *bytes, const char **outer, const mv_work *work)
     mv_bytes_text(bytes, "}");
 }
 
+static void put_profile(mv_bytes *bytes, const char **outer, const mv_bench_profile *profile)
+{
+    const char *separator = "";
+    if (profile->n_ops == 0)
+        return;
+    put_key(bytes, outer, "profile");
+    mv_bytes_text(bytes, "{");
+    put_text(bytes, &separator, "how", profile->how);
+    put_integer(bytes, &separator, "passes", profile->n_passes);
+    put_key(bytes, &separator, "ops");
+    for (size_t i = 0; i < profile->n_ops; i++) {
+        const char *inner = "";
+        mv_bytes_text(bytes, i == 0 ? "[{" : ", {");
+        put_text(bytes, &inner, "op", profile->ops[i].op);
+        put_integer(bytes, &inner, "ns_median", profile->ops[i].ns_median);
+        put_number(bytes, &inner, "share", profile->ops[i].share);
+        mv_bytes_text(bytes, "}");
+    }
+    mv_bytes_text(bytes, "]");
+    put_integer(bytes, &separator, "total_ns", profile->total_ns);
+    put_integer(bytes, &separator, "untapped_ns", profile->untapped_ns);
+    put_number(bytes, &separator, "ratio_to_timed", profile->ratio_to_timed);
+    mv_bytes_text(bytes, "}");
+}
+
 static void put_memory(mv_bytes *bytes, const char **outer, const mv_bench_run *run)
 {
     const char *separator = "";
@@ -182,6 +207,7 @@ static void put_run(mv_bytes *bytes, const mv_bench_run *run)
     put_memory(bytes, &separator, run);
     if (run->has_work)
         put_work(bytes, &separator, &run->work);
+    put_profile(bytes, &separator, &run->profile);
     put_key(bytes, &separator, "checked");
     mv_bytes_text(bytes, run->checked ? "true" : "false");
     put_text(bytes, &separator, "check", run->check);

@@ -93,6 +93,37 @@ static void put_runs(mv_bytes *bytes, const mv_bench_results *results)
     mv_bytes_text(bytes, "\n");
 }
 
+static void put_profiles(mv_bytes *bytes, const mv_bench_results *results)
+{
+    bool is_begun = false;
+    for (size_t i = 0; i < results->n_runs; i++) {
+        const mv_bench_run *run = &results->runs[i];
+        mv_bench_op sorted[MV_BENCH_MAX_OPS];
+        const size_t n = mv_profile_sort(sorted, &run->profile);
+        if (n == 0)
+            continue;
+        if (!is_begun)
+            mv_bytes_text(bytes,
+                          "Time by op, in passes with taps, which are not the timed ones:\n\n"
+                          "| backend | type | phase | shape | time by op | with taps | of "
+                          "the timed |\n|:--|:--|:--|:--|:--|--:|--:|\n");
+        is_begun = true;
+        mv_bytes_text(bytes, "| ");
+        mv_markdown_text(bytes, run->backend);
+        mv_bytes_print(bytes, " | %s | %s | %s | ", mv_compute_word(run->compute),
+                       mv_bench_phase_name(run->phase), mv_shape_words(run).text);
+        for (size_t k = 0; k < n && (k == 0 || sorted[k].share >= 0.005); k++) {
+            mv_bytes_text(bytes, k == 0 ? "" : ", ");
+            mv_markdown_text(bytes, sorted[k].op);
+            mv_bytes_print(bytes, " %.0f %%", 100 * sorted[k].share);
+        }
+        mv_bytes_print(bytes, " | %s | %s |\n",
+                       mv_short_quantity((double)run->profile.total_ns * 1e-9, "s").text,
+                       mv_short_number(run->profile.ratio_to_timed, false).text);
+    }
+    mv_bytes_text(bytes, is_begun ? "\n" : "");
+}
+
 void mv_markdown_write_bench(mv_bytes *bytes, const mv_bench_results *results,
                              const mv_report_style *style)
 {
@@ -105,4 +136,5 @@ void mv_markdown_write_bench(mv_bytes *bytes, const mv_bench_results *results,
     put_comparisons(bytes, results);
     put_claims(bytes, results);
     put_runs(bytes, results);
+    put_profiles(bytes, results);
 }

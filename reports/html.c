@@ -57,6 +57,7 @@ static void put_bench(mv_html *html, const mv_page_part *part)
     mv_html_bench_attention(html, bench);
     mv_html_bench_memory(html, bench);
     mv_html_bench_roofline(html, bench);
+    mv_html_bench_ops(html, bench);
     mv_html_bench_spread(html, bench);
     mv_html_environment(html, &bench->environment,
                         part->bench_old != NULL ? &part->bench_old->environment : NULL);
@@ -122,7 +123,9 @@ static void put_parts(mv_html *html, const mv_page_part *parts, size_t n_parts)
     for (size_t i = 0; i < n_parts; i++) {
         (void)snprintf(html->prefix, sizeof html->prefix, "r%zu", i + 1);
         if (n_parts > 1) {
-            mv_bytes_print(&html->nav, "<li><a href=\"#%s-verdict\"><b>%zu", html->prefix, i + 1);
+            mv_bytes_print(&html->nav, "%s<li><a href=\"#%s-verdict\"><b>%zu",
+                           i > 0 ? "<li class=\"part\" aria-hidden=\"true\"></li>\n" : "",
+                           html->prefix, i + 1);
             mv_bytes_text(&html->nav, parts[i].name[0] != '\0' ? ": " : "");
             mv_html_put(&html->nav, parts[i].name);
             mv_bytes_text(&html->nav, "</b></a></li>\n");

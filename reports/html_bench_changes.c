@@ -141,13 +141,14 @@ static void put_forest(mv_html *html, const change_list *list)
         if (!isfinite(row->ratio.value)) {
             continue;
         }
-        (void)snprintf(rows[n].label, sizeof rows[n].label, "%.30s %s, %.50s", row->now->backend,
+        (void)snprintf(rows[n].label, sizeof rows[n].label, "%.30s, %s, %.80s", row->now->backend,
                        mv_bench_phase_name(row->now->phase), mv_shape_words(row->now).text);
         (void)snprintf(rows[n].note, sizeof rows[n].note, "%+.1f %%", 100 * (row->ratio.value - 1));
         points[n] =
             (mv_point){.x = row->ratio.value, .low = row->ratio.low, .high = row->ratio.high};
-        const size_t used = (size_t)snprintf(points[n].tip, sizeof points[n].tip, "%.95s: %+.2f %%",
-                                             rows[n].label, 100 * (row->ratio.value - 1));
+        const size_t used =
+            (size_t)snprintf(points[n].tip, sizeof points[n].tip, "%.127s: %+.2f %%", rows[n].label,
+                             100 * (row->ratio.value - 1));
         if (isfinite(row->ratio.low)) {
             (void)snprintf(points[n].tip + used, sizeof points[n].tip - used,
                            " (interval: %+.2f to %+.2f)", 100 * (row->ratio.low - 1),

@@ -15,7 +15,7 @@ typedef struct spread_row {
 
 static void name_run(char *out, size_t size, const mv_bench_run *run)
 {
-    (void)snprintf(out, size, "%.30s %s, %.60s", run->backend, mv_bench_phase_name(run->phase),
+    (void)snprintf(out, size, "%.30s, %s, %.80s", run->backend, mv_bench_phase_name(run->phase),
                    mv_shape_words(run).text);
 }
 

@@ -3,6 +3,8 @@
 #include "reports/html_parts.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 void mv_html_figure(mv_html *html, const mv_bytes *finding, const char *label)
 {
@@ -66,6 +68,85 @@ static void put_value(mv_bytes *bytes, double value, bool is_known)
     }
 }
 
+/* ---- rows: what all labels say is said once ---- */
+
+/* Is the part of `size` bytes one of the label's, between ", " and ", "? */
+static char *find_part(char *label, const char *part, size_t size)
+{
+    for (char *at = label; *at != '\0';) {
+        char *end = strstr(at, ", ");
+        const size_t length = end != NULL ? (size_t)(end - at) : strlen(at);
+        if (length == size && memcmp(at, part, size) == 0) {
+            return at;
+        }
+        at += length + (end != NULL ? 2 : 0);
+    }
+    return NULL;
+}
+
+static void remove_part(char *label, char *part, size_t size)
+{
+    if (part[size] != '\0') {
+        memmove(part, part + size + 2, strlen(part + size + 2) + 1);
+    } else if (part > label) {
+        part[-2] = '\0';
+    }
+}
+
+/* Takes out of the labels of rows[0 ... n) the parts that all have, and writes them to shared. */
+static void share_parts(mv_chart_row *rows, size_t n, char *shared, size_t shared_size)
+{
+    char first[sizeof rows->label];
+    size_t used = 0;
+    memcpy(first, rows[0].label, sizeof first);
+    shared[0] = '\0';
+    for (char *at = first; n > 1 && at != NULL;) {
+        char *end = strstr(at, ", ");
+        const size_t size = end != NULL ? (size_t)(end - at) : strlen(at);
+        bool is_shared = size > 0, is_alone = false; /* a label keeps one part at least */
+        for (size_t r = 0; r < n && is_shared; r++) {
+            is_shared = find_part(rows[r].label, at, size) != NULL;
+            is_alone = is_alone || strlen(rows[r].label) == size;
+        }
+        if (is_shared && !is_alone && used + size + 3 < shared_size) {
+            for (size_t r = 0; r < n; r++) {
+                remove_part(rows[r].label, find_part(rows[r].label, at, size), size);
+            }
+            used += (size_t)snprintf(shared + used, shared_size - used, "%s%.*s",
+                                     used > 0 ? ", " : "", (int)size, at);
+        }
+        at = end != NULL ? end + 2 : NULL;
+    }
+}
+
+/* The chart, with shorter labels; the caption says what they lack. */
+static void put_rows(mv_html *html, const mv_rows *rows, const mv_bytes *finding)
+{
+    mv_chart_row *copy = calloc(rows->n_rows + 1, sizeof *copy);
+    char shared[sizeof copy->label];
+    mv_bytes caption = {0};
+    if (copy == NULL || rows->n_rows == 0) {
+        html->body.failed = html->body.failed || copy == NULL;
+        free(copy);
+        return;
+    }
+    memcpy(copy, rows->rows, rows->n_rows * sizeof *copy);
+    share_parts(copy, rows->n_rows, shared, sizeof shared);
+    if (finding->data != NULL) {
+        mv_bytes_append(&caption, finding->data, finding->size);
+    }
+    if (shared[0] != '\0') {
+        mv_bytes_text(&caption, " ");
+        mv_html_element(&caption, "span", "chip", shared);
+    }
+    mv_rows shorter = *rows;
+    shorter.rows = copy;
+    mv_html_figure(html, &caption, rows->label);
+    mv_svg_rows(&html->body, &shorter);
+    mv_bytes_free(&caption);
+    free(copy);
+}
+
 static void put_point(mv_bytes *bytes, double value, const mv_point *point, bool has_interval)
 {
     put_value(bytes, value, true);
@@ -84,8 +165,7 @@ void mv_html_rows(mv_html *html, const mv_rows *rows, const mv_bytes *finding)
             has_interval = has_interval || isfinite(rows->rows[r].points[p].low);
         }
     }
-    mv_html_figure(html, finding, rows->label);
-    mv_svg_rows(body, rows);
+    put_rows(html, rows, finding);
     mv_html_figure_data(html);
     mv_html_table(body, rows->label,
                   has_interval ? "row|#value|#low|#high|what" : "row|#value|what");

@@ -77,8 +77,8 @@
     const find = make('input', 'find', '', tools);
     const count = make('span', 'lead', '', tools);
     find.type = 'search';
-    find.placeholder = 'Filter: words, all of which a row must have';
-    find.size = 36;
+    find.placeholder = 'Filter the rows by words';
+    find.size = 28;
     find.setAttribute('aria-label', 'Filter the rows of ' + table.parentNode.getAttribute('aria-label'));
     count.setAttribute('role', 'status');
     find.addEventListener('input', () => {
@@ -110,7 +110,8 @@
     const box = point.getBoundingClientRect();
     const left = box.left + box.width / 2 - tip.offsetWidth / 2;
     tip.style.left = Math.max(8, Math.min(left, innerWidth - tip.offsetWidth - 8)) + 'px';
-    tip.style.top = (box.top > tip.offsetHeight + 12 ? box.top - tip.offsetHeight - 8 : box.bottom + 8) + 'px';
+    const top = box.top > tip.offsetHeight + 12 ? box.top - tip.offsetHeight - 8 : box.bottom + 8;
+    tip.style.top = Math.max(8, Math.min(top, innerHeight - tip.offsetHeight - 8)) + 'px';
   };
   all('.plot').forEach((plot) => {
     const points = all('.pt', plot).filter((point) => {
@@ -135,13 +136,13 @@
       else return;
       event.preventDefault();
       if (event.key === 'Escape' || !points[at]) return;
-      points[at].scrollIntoView({ block: 'nearest', inline: 'nearest' });
+      points[at].scrollIntoView({ block: 'nearest', behavior: 'instant' });
       show(points[at]);
     });
     plot.addEventListener('blur', hide);
     if (points.length) plot.setAttribute('aria-description', 'Arrow keys walk its ' + points.length + ' points.');
-    const series = all('.series', plot);
-    if (series.length < 2) return;
+    const series = all('.series', plot).filter((one) => !one.querySelector('.roof'));
+    if (series.length < 3) return;
     const tools = make('div', 'tools');
     series.forEach((one) => {
       const made = button(one.dataset.name, tools, () => {

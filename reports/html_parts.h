@@ -101,6 +101,7 @@ void mv_html_bench_speed(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_attention(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_memory(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_roofline(mv_html *html, const mv_bench_results *results);
+void mv_html_bench_ops(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_spread(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_runs(mv_html *html, const mv_bench_results *results);
 void mv_html_bench_method(mv_html *html);

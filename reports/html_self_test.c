@@ -50,26 +50,24 @@ static void add_names(suite_list *list, const char *commas)
     }
 }
 
+/* A sign for the eye, a word for the ear, and for who has no style. */
 static void put_cell(mv_bytes *bytes, const mv_mutant_result *mutant, const char *suite)
 {
-    bool killed = has_name(mutant->killed_by, suite);
-    bool expected = has_name(mutant->expected_suites, suite);
-    if (killed) {
-        bool is_wrong = mutant->equivalent != 0;
-        mv_bytes_print(bytes, "<td class=\"k %s\"><span aria-hidden=\"true\">%s</span> %s</td>",
-                       is_wrong   ? "missed"
-                       : expected ? "killed"
-                                  : "also",
-                       is_wrong ? "\xE2\x9C\x97" : "\xE2\x9C\x93",
-                       is_wrong   ? "false"
-                       : expected ? "killed"
-                                  : "also");
-    } else if (expected && mutant->equivalent == 0) {
-        mv_bytes_text(bytes, "<td class=\"k missed\"><span "
-                             "aria-hidden=\"true\">\xE2\x9C\x97</span> missed</td>");
-    } else {
+    static const struct {
+        const char *word, *sign;
+    } kinds[] = {
+        {"killed", "\xE2\x9C\x93"}, {"also", "+"}, {"missed", "\xE2\x9C\x97"}, {"false", "!"}};
+    const bool killed = has_name(mutant->killed_by, suite);
+    const bool expected = has_name(mutant->expected_suites, suite);
+    const size_t kind = killed ? (mutant->equivalent != 0 ? 3 : expected ? 0 : 1) : 2;
+    if (!killed && (!expected || mutant->equivalent != 0)) {
         mv_bytes_text(bytes, "<td class=\"k\"></td>");
+        return;
     }
+    mv_bytes_print(bytes,
+                   "<td class=\"k %s\"><span aria-hidden=\"true\">%s</span><span class=\"ear\"> "
+                   "%s</span></td>",
+                   kinds[kind].word, kinds[kind].sign, kinds[kind].word);
 }
 
 static void put_mutant(mv_bytes *bytes, const mv_mutant_result *mutant, const suite_list *suites)
@@ -122,15 +120,18 @@ void mv_html_verify_self_test(mv_html *html, const mv_verify_results *results)
     mv_bytes_self_test(body, results);
     mv_bytes_text(body, ".");
     put_survivors(body, results);
-    mv_bytes_text(body, " <em>killed</em>: by a suite that had promised it; <em>also</em>: by one "
-                        "that had not; <em>missed</em>: promised and not kept; <em>false</em>: a "
-                        "harmless change was called a bug.</p>\n");
+    mv_bytes_text(body,
+                  " <b>\xE2\x9C\x93</b> killed by a suite that had promised it; <b>+</b> by one "
+                  "that had not; <b>\xE2\x9C\x97</b> promised and missed; <b>!</b> a harmless "
+                  "change that was called a bug.</p>\n<div class=\"matrix long\">\n");
     if (results->n_mutants > 0) {
         mv_html_table_begin(body, "planted bugs by suite");
         mv_html_heading(body, "planted bug", false);
         mv_html_heading(body, "verdict", false);
         for (size_t s = 0; s < suites.n; s++) {
-            mv_html_heading(body, suites.names[s], false);
+            mv_bytes_text(body, "<th scope=\"col\" class=\"tall\">");
+            mv_html_put(body, suites.names[s]);
+            mv_bytes_text(body, "</th>");
         }
         mv_html_heading(body, "R", true);
         mv_html_heading(body, "imitates", false);
@@ -140,5 +141,6 @@ void mv_html_verify_self_test(mv_html *html, const mv_verify_results *results)
         }
         mv_html_table_end(body);
     }
+    mv_bytes_text(body, "</div>\n");
     mv_html_section_end(html);
 }

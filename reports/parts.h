@@ -130,6 +130,9 @@ typedef struct mv_shape_text {
     char text[160];
 } mv_shape_text;
 mv_shape_text mv_shape_words(const mv_bench_run *run);
+/* The ops of a profile, those that take most first. Returns how many. */
+size_t mv_profile_sort(mv_bench_op sorted[MV_BENCH_MAX_OPS], const mv_bench_profile *profile);
+
 double mv_median_ns(const mv_bench_run *run); /* of a token of one sequence; NAN without samples */
 
 /* "2 of 4 rows were not checked against the reference", or "". */

@@ -31,16 +31,14 @@ static void put_attribute(mv_bytes *bytes, const char *name, double pixels)
     mv_bytes_text(bytes, "\"");
 }
 
-void mv_svg_begin(mv_bytes *bytes, double width, double height, const char *label)
+void mv_svg_begin(mv_bytes *bytes, double height, const char *label)
 {
     mv_bytes_text(bytes, "<svg role=\"img\"");
-    put_attribute(bytes, "width", width);
+    put_attribute(bytes, "width", MV_SVG_WIDTH);
     put_attribute(bytes, "height", height);
-    mv_bytes_text(bytes, " viewBox=\"0 0 ");
-    mv_svg_number(bytes, width);
-    mv_bytes_text(bytes, " ");
+    mv_bytes_print(bytes, " viewBox=\"0 0 %d ", MV_SVG_WIDTH);
     mv_svg_number(bytes, height);
-    mv_bytes_text(bytes, "\" font-family=\"system-ui, sans-serif\" font-size=\"12\" aria-label=\"");
+    mv_bytes_text(bytes, "\" font-family=\"system-ui, sans-serif\" font-size=\"13\" aria-label=\"");
     mv_html_put(bytes, label);
     mv_bytes_text(bytes, "\">\n");
 }
@@ -125,18 +123,60 @@ void mv_svg_text(mv_bytes *bytes, double x, double y, const char *anchor, const 
 
 /* By three classes of width, of DejaVu Sans, one of the widest: a label may be given too much room,
  * not too little. */
+static double character_width(uint32_t c)
+{
+    return c < 0x80 && strchr("ijlt.,:;|'!()[] ", (int)c) != NULL ? 4.6
+           : (c >= 'A' && c <= 'Z') || c == 'm' || c == 'w' || c == '_' || c == '%' || c >= 0x2000
+               ? 9.8
+               : 7.9;
+}
+
 double mv_svg_text_width(const char *text, size_t most)
 {
     double width = 0;
     size_t n = 0;
     for (uint32_t c; n < most && (c = mv_utf8_next(&text)) != 0; n++) {
-        width +=
-            c < 0x80 && strchr("ijlt.,:;|'!()[] ", (int)c) != NULL ? 4.2
-            : (c >= 'A' && c <= 'Z') || c == 'm' || c == 'w' || c == '_' || c == '%' || c >= 0x2000
-                ? 9
-                : 7.3;
+        width += character_width(c);
     }
     return width;
+}
+
+/* The bytes of the line that text begins with. */
+static size_t line_size(const char *text, double width)
+{
+    const char *at = text, *before = text;
+    double used = 0;
+    size_t blank = 0;
+    for (uint32_t c; (c = mv_utf8_next(&at)) != 0; before = at) {
+        if (c == ' ') {
+            blank = (size_t)(before - text);
+        }
+        used += character_width(c);
+        if (used >
+            width) { /* a word that is too long is broken; a line has one character at least */
+            return blank > 0       ? blank
+                   : before > text ? (size_t)(before - text)
+                                   : (size_t)(at - text);
+        }
+    }
+    return (size_t)(before - text);
+}
+
+size_t mv_svg_lines(mv_bytes *bytes, double x, double y, const char *text, double first,
+                    double width)
+{
+    size_t n = 0;
+    for (; *text != '\0'; n++) {
+        char line[256];
+        size_t size = line_size(text, n == 0 ? first : width);
+        (void)snprintf(line, sizeof line, "%.*s", (int)(size < 255 ? size : 255), text);
+        if (bytes != NULL) {
+            mv_svg_text(bytes, x, y + (double)n * MV_SVG_LINE, "start", line, sizeof line);
+        }
+        text += size;
+        text += *text == ' ' ? 1 : 0;
+    }
+    return n;
 }
 
 /* Of about the same area, so that none looks more important. */

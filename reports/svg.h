@@ -4,11 +4,17 @@
  * colours (presentation attributes) where CSS is forbidden. Nothing is said by colour alone: series
  * differ in marker and dash, a heat map prints its numbers, what failed is hatched. Every mark
  * carries its words in <title>. Text that is passed in is escaped here.
+ *
+ * Every chart is MV_SVG_WIDTH units wide and scales with its figure. Its text has 13 units, and
+ * room for them: in a window of 400 pixels that is 11 pixels, and where there is more room the
+ * page's style takes fewer units. So one drawing serves a telephone, a screen and paper.
  */
 #ifndef MV_REPORTS_SVG_H
 #define MV_REPORTS_SVG_H
 
 #include "reports/parts.h"
+
+enum { MV_SVG_WIDTH = 420 };
 
 /* ---- scales ---- */
 
@@ -26,7 +32,7 @@ double mv_scale_at(const mv_scale *scale, double value); /* clamped to from ... 
 
 enum { MV_MAX_TICKS = 24 };
 size_t mv_scale_ticks(const mv_scale *scale, double ticks[MV_MAX_TICKS]);
-mv_short mv_si_number(double value); /* "512", "4096", "12.5k", "3.1M" */
+mv_short mv_si_number(double value); /* "512", "4096", "20k", "12.5k", "3.1M" */
 
 /* ---- pieces ---- */
 
@@ -42,7 +48,7 @@ typedef enum mv_shape {
 enum { MV_N_SERIES_STYLES = 6 };
 extern const char *const mv_series_colors[MV_N_SERIES_STYLES]; /* where there is no CSS */
 
-void mv_svg_begin(mv_bytes *bytes, double width, double height, const char *label);
+void mv_svg_begin(mv_bytes *bytes, double height, const char *label);
 void mv_svg_end(mv_bytes *bytes);
 void mv_svg_open(mv_bytes *bytes, const char *classes, const char *attributes); /* <g> */
 void mv_svg_close(mv_bytes *bytes);
@@ -53,7 +59,14 @@ void mv_svg_rect(mv_bytes *bytes, double x, double y, double width, double heigh
 /* anchor: "start", "middle", "end". Longer than most characters: cut, with the whole as a tip. */
 void mv_svg_text(mv_bytes *bytes, double x, double y, const char *anchor, const char *text,
                  size_t most);
-double mv_svg_text_width(const char *text, size_t most); /* about, in pixels */
+double mv_svg_text_width(const char *text, size_t most); /* about, in units, rather too much */
+
+/* Text in as many lines as it needs, broken at blanks: the first of at most `first` units, the
+ * others of at most `width`; y is the base of the first. Returns how many. bytes NULL: only counts.
+ */
+enum { MV_SVG_LINE = 16 };
+size_t mv_svg_lines(mv_bytes *bytes, double x, double y, const char *text, double first,
+                    double width);
 void mv_svg_mark(mv_bytes *bytes, mv_shape shape, double x, double y, const char *tip);
 void mv_svg_hatch(mv_bytes *bytes, double x, double y, double width, double height);
 
@@ -92,9 +105,10 @@ typedef struct mv_plot {
 
 void mv_svg_plot(mv_bytes *bytes, const mv_plot *plot); /* lines with intervals */
 
-/* One row of a forest or a strip: points along a shared x axis; only x, low, high and tip count. */
+/* One row of a forest or a strip: points along a shared x axis; only x, low, high and tip count.
+ * Labels stand left of their rows if all are short, else above them. */
 typedef struct mv_chart_row {
-    char label[96], note[64]; /* left and right */
+    char label[128], note[64]; /* note: a few characters at the right */
     const mv_point *points;
     size_t n_points;
     const bool *is_bad; /* [n_points], or NULL: none */
@@ -125,9 +139,10 @@ typedef struct mv_heat {
     const mv_heat_cell *cells; /* [n_rows, n_columns] */
 } mv_heat;
 
+/* Of more columns than fit side by side: several drawings, each with the labels of the rows. */
 void mv_svg_heat(mv_bytes *bytes, const mv_heat *heat);
 
-/* Horizontal bars, each a stack of parts. */
+/* Horizontal bars beside or, if one is long, under their labels, each a stack of parts. */
 typedef struct mv_bar {
     char label[96], note[64];
     const double *parts; /* [n_parts] of the chart, none below 0 */

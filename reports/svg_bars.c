@@ -4,7 +4,16 @@
 
 #include <math.h>
 
-enum { RIGHT = 110, LABEL_MOST = 58, PLOT = 430, ROW = 26, BOTTOM = 46, KEY_ROW = 20 };
+enum {
+    BAR = 14,
+    TOP = 8,
+    BOTTOM = 44,
+    KEY_ROW = 19,
+    NOTE = 74, /* room for a note at the right */
+    NOTE_MOST = 11,
+    LABEL_MOST = 50,
+    LEFT_MOST = 150
+};
 
 static double total_of(const mv_bars *chart, const mv_bar *bar)
 {
@@ -28,12 +37,14 @@ static void put_axis(mv_bytes *bytes, const mv_bars *chart, const mv_scale *scal
     mv_svg_close(bytes);
     mv_svg_open(bytes, "tick", "fill=\"#1b1f24\"");
     for (size_t i = 0; i < n; i++) {
-        mv_svg_text(bytes, mv_scale_at(scale, ticks[i]), floor_y + 16, "middle",
-                    mv_si_number(ticks[i]).text, 12);
+        const mv_short label = mv_si_number(ticks[i]);
+        const double half = mv_svg_text_width(label.text, 12) / 2;
+        mv_svg_text(bytes, fmin(fmax(mv_scale_at(scale, ticks[i]), half), MV_SVG_WIDTH - half),
+                    floor_y + 17, "middle", label.text, 12);
     }
     mv_svg_close(bytes);
     mv_svg_open(bytes, "name", "fill=\"#57606a\"");
-    mv_svg_text(bytes, (scale->from + scale->to) / 2, floor_y + 36, "middle", chart->x_name, 90);
+    mv_svg_text(bytes, MV_SVG_WIDTH / 2.0, floor_y + 36, "middle", chart->x_name, 60);
     mv_svg_close(bytes);
 }
 
@@ -60,53 +71,73 @@ static void put_bar(mv_bytes *bytes, const mv_bars *chart, const mv_bar *bar, co
         (void)snprintf(tip, sizeof tip, "%s, %s: %s", bar->label, chart->part_names[p],
                        mv_si_number(value).text);
         open_part(bytes, p);
-        mv_svg_rect(bytes, from, y + 4, to - from > 1 ? to - from - 0.5 : 0.5, ROW - 8, "pt", tip);
+        mv_svg_rect(bytes, from, y, to - from > 1 ? to - from - 0.5 : 0.5, BAR, "pt", tip);
         mv_svg_close(bytes);
         done += value;
     }
 }
 
-static void put_legend(mv_bytes *bytes, const mv_bars *chart, double left)
+/* Returns the height of the legend. */
+static double put_legend(mv_bytes *bytes, const mv_bars *chart, bool is_drawn)
 {
-    double x = left, y = 14;
+    double x = 2, y = 14;
     for (size_t p = 0; p < chart->n_parts; p++) {
-        open_part(bytes, p);
-        mv_svg_rect(bytes, x, y - 9, 10, 10, "", NULL);
-        mv_svg_close(bytes);
-        mv_svg_open(bytes, "tick", "fill=\"#1b1f24\"");
-        mv_svg_text(bytes, x + 15, y, "start", chart->part_names[p], 20);
-        mv_svg_close(bytes);
-        x += 100;
-        if (x + 90 > left + PLOT + RIGHT) {
-            x = left;
+        const double width = 15 + mv_svg_text_width(chart->part_names[p], 24) + 16;
+        if (p > 0 && x + width > MV_SVG_WIDTH) {
+            x = 2;
             y += KEY_ROW;
         }
+        if (is_drawn) {
+            open_part(bytes, p);
+            mv_svg_rect(bytes, x, y - 10, 10, 10, "", NULL);
+            mv_svg_close(bytes);
+            mv_svg_open(bytes, "tick", "fill=\"#1b1f24\"");
+            mv_svg_text(bytes, x + 15, y, "start", chart->part_names[p], 24);
+            mv_svg_close(bytes);
+        }
+        x += width;
     }
+    return y + 4;
+}
+
+/* The widest label, with a gap; 0: too wide, they stand above the bars. */
+static double left_of(const mv_bars *chart)
+{
+    double left = 0;
+    for (size_t b = 0; b < chart->n_bars; b++) {
+        left = fmax(left, mv_svg_text_width(chart->bars[b].label, LABEL_MOST) + 14);
+    }
+    return left <= LEFT_MOST ? left : 0;
 }
 
 void mv_svg_bars(mv_bytes *bytes, const mv_bars *chart)
 {
-    double most = 0, left = 0;
+    const double left = left_of(chart), row = left > 0 ? 24 : 42;
+    double most = 0;
     for (size_t b = 0; b < chart->n_bars; b++) {
-        double total = total_of(chart, &chart->bars[b]);
-        most = total > most ? total : most;
-        left = fmax(left, mv_svg_text_width(chart->bars[b].label, LABEL_MOST) + 22);
+        most = fmax(most, total_of(chart, &chart->bars[b]));
     }
-    double top = chart->n_parts > 1 ? 28 + KEY_ROW * (double)((chart->n_parts - 1) / 5) : 8;
-    double floor_y = top + (double)chart->n_bars * ROW;
-    mv_scale scale = mv_scale_make(0, most > 0 ? most : 1, false, left, left + PLOT);
-    mv_svg_begin(bytes, left + PLOT + RIGHT, floor_y + BOTTOM, chart->label);
+    const bool has_legend = chart->n_parts > 1;
+    const double top = TOP + (has_legend ? put_legend(bytes, chart, false) : 0);
+    const double floor_y = top + (double)chart->n_bars * row;
+    const mv_scale scale = mv_scale_make(0, most > 0 ? most : 1, false, fmax(left, 6),
+                                         MV_SVG_WIDTH - (left > 0 ? NOTE : 10));
+    mv_svg_begin(bytes, floor_y + BOTTOM, chart->label);
     put_axis(bytes, chart, &scale, top, floor_y);
-    if (chart->n_parts > 1) {
-        put_legend(bytes, chart, left);
+    if (has_legend) {
+        (void)put_legend(bytes, chart, true);
     }
     for (size_t b = 0; b < chart->n_bars; b++) {
-        double y = top + (double)b * ROW;
+        const double y = top + (double)b * row + 17;
         mv_svg_open(bytes, "tick", "fill=\"#1b1f24\"");
-        mv_svg_text(bytes, left - 14, y + ROW / 2.0 + 4, "end", chart->bars[b].label, LABEL_MOST);
-        mv_svg_text(bytes, left + PLOT + 14, y + ROW / 2.0 + 4, "start", chart->bars[b].note, 18);
+        if (left > 0) {
+            mv_svg_text(bytes, left - 10, y, "end", chart->bars[b].label, LABEL_MOST);
+        } else {
+            mv_svg_text(bytes, 2, y, "start", chart->bars[b].label, LABEL_MOST - 12);
+        }
+        mv_svg_text(bytes, MV_SVG_WIDTH - 2, y, "end", chart->bars[b].note, NOTE_MOST);
         mv_svg_close(bytes);
-        put_bar(bytes, chart, &chart->bars[b], &scale, y);
+        put_bar(bytes, chart, &chart->bars[b], &scale, left > 0 ? y - 12 : y + 5);
     }
     mv_svg_end(bytes);
 }

@@ -6,7 +6,7 @@
 
 #include "reports/html_parts.h"
 
-enum { WIDTH = 510, LEFT = 58, RIGHT = 18, PLOT_HEIGHT = 240, BOTTOM = 46, KEY_ROW = 20 };
+enum { WIDTH = MV_SVG_WIDTH, LEFT = 50, RIGHT = 14, PLOT_HEIGHT = 200, BOTTOM = 44, KEY_ROW = 19 };
 
 static const char *const dashes[MV_N_SERIES_STYLES] = {"", "7 3", "2 3", "9 3 2 3", "5 2", "1 4"};
 
@@ -52,6 +52,24 @@ static bool add_tick(plot_frame *frame, double value)
     return true;
 }
 
+/* The place of the key of series s, two in a row where both are short. Returns the y of its text.
+ */
+static double key_place(const mv_plot *plot, size_t s, double *x)
+{
+    const double half = (WIDTH - LEFT - RIGHT) / 2.0;
+    double y = 32;
+    bool is_right = false;
+    for (size_t i = 0; i <= s; i++) {
+        bool fits = mv_svg_text_width(plot->series[i].name, 96) + 34 < half;
+        bool is_beside = i > 0 && !is_right && fits &&
+                         mv_svg_text_width(plot->series[i - 1].name, 96) + 34 < half;
+        y += i > 0 && !is_beside ? KEY_ROW : 0;
+        is_right = is_beside;
+    }
+    *x = is_right ? LEFT + half : LEFT;
+    return y;
+}
+
 /* Returns false if nothing can be drawn. */
 static bool make_frame(plot_frame *frame, const mv_plot *plot)
 {
@@ -79,7 +97,9 @@ static bool make_frame(plot_frame *frame, const mv_plot *plot)
     if (!plot->y_is_log && !plot->y_is_free) {
         y_low = 0; /* a bar of speed that starts at 90 % of it would lie */
     }
-    frame->top = 22 + KEY_ROW * (double)((plot->n_series + 1) / 2) + (plot->n_guides > 0 ? 18 : 0);
+    double unused;
+    frame->top = 12 + (plot->n_series > 0 ? key_place(plot, plot->n_series - 1, &unused) : 12) +
+                 (plot->n_guides > 0 ? 18 : 0);
     frame->floor_y = frame->top + PLOT_HEIGHT;
     frame->x = mv_scale_make(x_low, x_high, plot->x_is_log, LEFT, WIDTH - RIGHT);
     frame->y = mv_scale_make(y_low, y_high, plot->y_is_log, frame->floor_y, frame->top);
@@ -120,7 +140,7 @@ static void put_axes(mv_bytes *bytes, const mv_plot *plot, const plot_frame *fra
     for (size_t i = 0; i < frame->n_x_ticks; i++) {
         double x = mv_scale_at(&frame->x, frame->x_ticks[i]);
         mv_short label = mv_si_number(frame->x_ticks[i]);
-        double half = 3.6 * (double)strlen(label.text);
+        double half = mv_svg_text_width(label.text, 12) / 2;
         if (x - half > last + 5) {
             mv_svg_text(bytes, x, frame->floor_y + 18, "middle", label.text, 12);
             last = x + half;
@@ -128,9 +148,8 @@ static void put_axes(mv_bytes *bytes, const mv_plot *plot, const plot_frame *fra
     }
     mv_svg_close(bytes);
     mv_svg_open(bytes, "name", "fill=\"#57606a\"");
-    mv_svg_text(bytes, (LEFT + WIDTH - RIGHT) / 2.0, frame->floor_y + 38, "middle", plot->x_name,
-                70);
-    mv_svg_text(bytes, 4, 12, "start", plot->y_name, 70);
+    mv_svg_text(bytes, WIDTH / 2.0, frame->floor_y + 37, "middle", plot->x_name, 60);
+    mv_svg_text(bytes, 2, 12, "start", plot->y_name, 60);
     mv_svg_close(bytes);
 }
 
@@ -146,7 +165,7 @@ static void put_guides(mv_bytes *bytes, const mv_plot *plot, const plot_frame *f
     double last = -100;
     for (size_t g = 0; g < plot->n_guides; g++) {
         double x = mv_scale_at(&frame->x, plot->guides[g].value);
-        if (x - last > 56) {
+        if (x - last > 60) {
             bool is_right = x > WIDTH - RIGHT - 40;
             mv_svg_text(bytes, x + (is_right ? 4 : 0), frame->top - 8, is_right ? "end" : "middle",
                         plot->guides[g].label, 16);
@@ -212,8 +231,7 @@ static void open_series(mv_bytes *bytes, const mv_series *series, size_t style)
 static void put_legend(mv_bytes *bytes, const mv_plot *plot)
 {
     for (size_t s = 0; s < plot->n_series; s++) {
-        double x = LEFT + (double)(s % 2) * (WIDTH - LEFT - RIGHT) / 2;
-        double y = 30 + KEY_ROW * (double)(s / 2);
+        double x, y = key_place(plot, s, &x);
         open_series(bytes, &plot->series[s], s % MV_N_SERIES_STYLES);
         if (!plot->series[s].is_scatter) {
             mv_svg_line(bytes, x, y - 4, x + 26, y - 4);
@@ -223,7 +241,7 @@ static void put_legend(mv_bytes *bytes, const mv_plot *plot)
         }
         mv_svg_close(bytes);
         mv_svg_open(bytes, "tick", "fill=\"#1b1f24\"");
-        mv_svg_text(bytes, x + 32, y, "start", plot->series[s].name, 28);
+        mv_svg_text(bytes, x + 32, y, "start", plot->series[s].name, 40);
         mv_svg_close(bytes);
     }
 }
@@ -234,7 +252,7 @@ void mv_svg_plot(mv_bytes *bytes, const mv_plot *plot)
     if (!make_frame(&frame, plot)) {
         return;
     }
-    mv_svg_begin(bytes, WIDTH, frame.floor_y + BOTTOM, plot->label);
+    mv_svg_begin(bytes, frame.floor_y + BOTTOM, plot->label);
     put_axes(bytes, plot, &frame);
     put_guides(bytes, plot, &frame);
     put_legend(bytes, plot);

@@ -106,7 +106,8 @@ mv_short mv_si_number(double value)
         {1e3, 'k'},
     };
     mv_short out = {""};
-    if (fabs(value) < 1e5 && !(fabs(value - round(value)) > 1e-9)) {
+    const bool is_round = fabs(value) >= 1e4 && !(fabs(value / 1e3 - round(value / 1e3)) > 1e-9);
+    if (fabs(value) < 1e5 && !is_round && !(fabs(value - round(value)) > 1e-9)) {
         (void)snprintf(out.text, sizeof out.text, "%.0f", fabs(value) > 0 ? round(value) : 0.0);
         return out;
     }

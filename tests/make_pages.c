@@ -84,6 +84,7 @@ int main(int argc, char **argv)
     save(argv[1], "times", &times, 1);
     save(argv[1], "no_times", &no_times, 1);
     save(argv[1], "hostile", hostile, 3);
+    save(argv[1], "history", &both[2], 1);
     save(argv[1], "both", both, 3);
     save(argv[1], "many", many, 2);
     for (size_t i = 0; i < 5; i++) {

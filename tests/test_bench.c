@@ -236,6 +236,69 @@ static bool has_warning(const char *code)
     return false;
 }
 
+START_TEST(a_profile_adds_up_and_leaves_the_samples_alone)
+{
+    for (int phase = MV_BENCH_PREFILL; phase <= MV_BENCH_DECODE; phase++) {
+        const bool is_prefill = phase == MV_BENCH_PREFILL;
+        const mv_bench_shape shape = {.prompt = is_prefill ? 11 : 0,
+                                      .generate = is_prefill ? 0 : 3,
+                                      .depth = 5,
+                                      .chunk = is_prefill ? 4 : 0,
+                                      .window = 8,
+                                      .batch = 2,
+                                      .threads = 1};
+        bench.profile = true;
+        measure((mv_bench_phase)phase, shape);
+        const mv_bench_profile *profile = &run.profile;
+        int64_t sum = profile->untapped_ns;
+        double share = (double)profile->untapped_ns / (double)profile->total_ns;
+        for (size_t i = 0; i < profile->n_ops; i++) {
+            ck_assert_int_gt(profile->ops[i].ns_median, 0);
+            sum += profile->ops[i].ns_median;
+            share += profile->ops[i].share;
+        }
+        ck_assert_int_eq(sum, profile->total_ns);
+        CLOSE(share, 1, 1e-9);
+        ck_assert_int_ge(profile->untapped_ns, 0);
+        ck_assert_int_ge(profile->n_passes, 3);
+        ck_assert(isfinite(profile->ratio_to_timed) && profile->ratio_to_timed > 0);
+        ck_assert_uint_eq(profile->n_ops, 12); /* each name of the ABI, qkv and gate, up together */
+        ck_assert_str_eq(profile->ops[0].op, "embedding");
+        ck_assert_str_eq(profile->ops[2].op, "q+k+v");
+        ck_assert_str_eq(profile->ops[11].op, "logits");
+        /* 4 layers of 12 tensors and 2 or 3 others, of 2 sequences, in 3 calls or 1. */
+        char words[64];
+        (void)snprintf(words, sizeof words, "time between %d inner tensors of a %s",
+                       is_prefill ? 3 * 2 * (4 * 12 + 2) + 2 : 2 * (4 * 12 + 3),
+                       is_prefill ? "pass" : "token step");
+        ck_assert_msg(strstr(profile->how, words) != NULL, "%s: %s", words, profile->how);
+        ck_assert_uint_gt(run.n_samples, 0);
+        ck_assert_uint_eq(run.n_samples % (is_prefill ? 1 : 3), 0);
+        free(run.samples_ns);
+        free(run.chunk_ns);
+        mv_bench_run_clear(&run);
+    }
+}
+END_TEST
+
+START_TEST(without_taps_or_unasked_there_is_no_profile)
+{
+    const mv_bench_shape shape = {.prompt = 4, .window = 8, .batch = 1, .threads = 1};
+    mv_backend no_taps = *bench.subject.backend;
+    measure(MV_BENCH_PREFILL, shape);
+    ck_assert_uint_eq(run.profile.n_ops, 0);
+    free(run.samples_ns);
+    free(run.chunk_ns);
+    mv_bench_run_clear(&run);
+    no_taps.set_tap = NULL;
+    bench.subject.backend = &no_taps;
+    bench.profile = true;
+    measure(MV_BENCH_PREFILL, shape);
+    ck_assert_uint_gt(run.n_samples, 0);
+    ck_assert_uint_eq(run.profile.n_ops, 0);
+}
+END_TEST
+
 START_TEST(a_limit_that_was_passed_is_not_believed)
 {
     const mv_ceilings ceilings = {.threads = 1,
@@ -401,6 +464,8 @@ static Suite *bench_suite(void)
     tcase_add_test(tcase, the_work_that_the_reference_counts_is_that_of_the_formulas);
     tcase_add_test(tcase, prefill_in_chunks_and_decode_at_depth_end_at_the_same_logits);
     tcase_add_test(tcase, a_row_is_complete);
+    tcase_add_test(tcase, a_profile_adds_up_and_leaves_the_samples_alone);
+    tcase_add_test(tcase, without_taps_or_unasked_there_is_no_profile);
     tcase_add_test(tcase, a_limit_that_was_passed_is_not_believed);
     tcase_add_test(tcase, a_core_of_openblas_has_the_level_of_its_instructions);
     tcase_add_test(tcase, a_blas_core_below_the_cpu_is_doubted);

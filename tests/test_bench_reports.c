@@ -140,6 +140,34 @@ START_TEST(text_and_markdown_put_what_fails_into_words)
 }
 END_TEST
 
+START_TEST(a_profile_is_said_and_costs_other_runs_nothing)
+{
+    make("some");
+    ck_assert_ptr_null(strstr(write_as("csv"), "profile"));
+    ck_assert_ptr_null(strstr(write_as("text"), "time by op"));
+    ck_assert_ptr_null(strstr(write_as("md"), "Time by op"));
+    results.runs[0].profile = (mv_bench_profile){
+        .ops = {{"attention", 250000, 0.25}, {"gate|up", 700000, 0.7}, {"norm", 1000, 0.001}},
+        .n_ops = 3,
+        .how = "made up",
+        .n_passes = 3,
+        .total_ns = 1000000,
+        .untapped_ns = 49000,
+        .ratio_to_timed = 1.5};
+    const char *csv = write_as("csv");
+    ck_assert_ptr_nonnull(strstr(csv, ",profile_total_ns,profile_untapped_ns,"
+                                      "profile_ratio_to_timed,profile_ops_ns\r\n"));
+    ck_assert_ptr_nonnull(
+        strstr(csv, ",1000000,49000,1.5,attention=250000 gate|up=700000 norm=1000\r\n"));
+    ck_assert_ptr_nonnull(strstr(write_as("text"), ": gate|up 70%, attention 25%; 1.00 ms with "
+                                                   "taps, 1.50 times the timed "));
+    ck_assert_ptr_nonnull(
+        strstr(write_as("md"), "| gate\\|up 70 %, attention 25 % | 1.00 ms | 1.50 |"));
+    ck_assert_ptr_nonnull(strstr(write_as("json"), "\"total_ns\": 1000000, \"untapped_ns\": 49000, "
+                                                   "\"ratio_to_timed\": 1.5}"));
+}
+END_TEST
+
 START_TEST(quantities_have_three_digits_and_a_prefix)
 {
     static const struct {
@@ -163,6 +191,7 @@ static Suite *bench_reports_suite(void)
     tcase_add_test(tcase, no_hostile_byte_gets_through);
     tcase_add_test(tcase, json_says_what_is_known_and_leaves_out_the_rest);
     tcase_add_test(tcase, text_and_markdown_put_what_fails_into_words);
+    tcase_add_test(tcase, a_profile_is_said_and_costs_other_runs_nothing);
     tcase_add_test(tcase, quantities_have_three_digits_and_a_prefix);
     suite_add_tcase(suite, tcase);
     return suite;

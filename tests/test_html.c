@@ -258,9 +258,9 @@ START_TEST(the_kill_matrix_says_who_saw_what)
 {
     mv_sample_mixed(&verify);
     const char *text = write_verify();
-    ck_assert_uint_eq(count(text, "</span> killed</td>"), 2);
-    ck_assert_uint_eq(count(text, "</span> missed</td>"), 2);
-    ck_assert_uint_eq(count(text, "</span> false</td>"), 1);
+    ck_assert_uint_eq(count(text, "\"ear\"> killed</span></td>"), 2);
+    ck_assert_uint_eq(count(text, "> missed</span></td>"), 2);
+    ck_assert_uint_eq(count(text, "> false</span></td>"), 1);
     must_have(text, "Survived: <code>eps_after_sqrt</code>.");
 }
 END_TEST
@@ -391,6 +391,88 @@ START_TEST(a_history_shows_its_steps_and_gives_its_lines_back)
 }
 END_TEST
 
+START_TEST(time_by_op_says_what_takes_most_and_that_it_is_not_the_timed_run)
+{
+    mv_sample_bench(&bench);
+    const char *text = write_bench();
+    must_have(text, "<code>gate+up</code> and <code>ffn_out</code> take 60 % of a pass of 3.00 ms");
+    must_have(text, "With taps it took 1.02 times the timed one. <span");
+    must_have(text, "of a token step of 1.00 ms");
+    must_have(text, "With taps it took 1.46 times the timed one: the sum is not the timed run");
+    ck_assert_uint_eq(count(text, "chart: time by op"), 2); /* one a phase, of 24 rows */
+    for (size_t i = 0; i < bench.n_runs; i++) {
+        bench.runs[i].profile.n_ops = 0;
+    }
+    ck_assert_ptr_null(strstr(write_bench(), "Time by op"));
+}
+END_TEST
+
+/* The first text of a chart that begins so. */
+static const char *text_of(const char *svg, const char *begin)
+{
+    const char *at = strstr(svg, begin);
+    ck_assert_msg(at != NULL, "lacks %s", begin);
+    return at;
+}
+
+START_TEST(every_chart_has_one_width_and_what_is_too_wide_is_broken)
+{
+    mv_bytes bytes = {0};
+    mv_heat_cell cells[3 * 12] = {{.text = ""}};
+    mv_short rows[3] = {{"1"}, {"2"}, {"whole"}}, columns[12];
+    for (size_t c = 0; c < 12; c++) {
+        (void)snprintf(columns[c].text, sizeof columns[c].text, "c%zu", c);
+        (void)snprintf(cells[c == 11 ? 24 + c : c].text, 24, "v%zu", c);
+    }
+    const mv_heat heat = {"map", "chunk", "window", rows, columns, 3, 12, cells};
+    mv_svg_heat(&bytes, &heat);
+    ck_assert_uint_eq(count(bytes.data, "<svg role=\"img\" width=\"420\""), 2);
+    must_have(bytes.data, "aria-label=\"map, columns c0 to c5\"");
+    must_have(bytes.data, "aria-label=\"map, columns c6 to c11\"");
+    ck_assert_uint_eq(count(bytes.data, ">whole</text>"), 1); /* only where it has a cell */
+    ck_assert_uint_eq(count(bytes.data, ">2</text>"), 0);
+    ck_assert(text_of(bytes.data, ">v11<") > text_of(bytes.data, "columns c6"));
+    mv_bytes_free(&bytes);
+
+    const double widths[] = {300, 120};
+    for (size_t i = 0; i < 2; i++) {
+        static const char text[] = "decode, generate 16, depth 1023, window 64, batch 4, threads 2";
+        const size_t n = mv_svg_lines(&bytes, 0, 0, text, widths[i], 300);
+        ck_assert_uint_eq(n, i == 0 ? 2 : 3);
+        ck_assert_uint_eq(n, count(bytes.data, "<text "));
+        ck_assert_uint_eq(n, mv_svg_lines(NULL, 0, 0, text, widths[i], 300));
+        must_have(bytes.data, "2</text>"); /* to the end */
+        mv_bytes_free(&bytes);
+    }
+    ck_assert_uint_eq(mv_svg_lines(NULL, 0, 0, "", 10, 10), 0);
+    ck_assert_uint_eq(mv_svg_lines(NULL, 0, 0, "\xE2\x82\xAC\xE2\x82\xAC", 1, 1), 2);
+}
+END_TEST
+
+START_TEST(what_all_rows_share_is_said_once_in_the_caption)
+{
+    mv_html html;
+    memset(&html, 0, sizeof html);
+    const mv_bytes nothing = {0};
+    const mv_point point = {.x = 1, .low = NAN, .high = NAN};
+    const mv_chart_row rows[] = {
+        {.label = "blas, prefill, chunk 1, threads 2", .points = &point, .n_points = 1},
+        {.label = "blas, decode, threads 2", .points = &point, .n_points = 1}};
+    const mv_rows chart = {"rows", "x", true, rows, 2, NULL, 0};
+    mv_html_rows(&html, &chart, &nothing);
+    must_have(html.body.data, "<span class=\"chip\">blas, threads 2</span>");
+    must_have(html.body.data, ">prefill, chunk 1</text>");
+    must_have(html.body.data, ">decode</text>");
+    must_have(html.body.data, "<td>blas, decode, threads 2</td>"); /* the table has all */
+    mv_bytes_free(&html.body);
+    const mv_rows alone = {"rows", "x", true, rows, 1, NULL, 0};
+    mv_html_rows(&html, &alone, &nothing);
+    ck_assert_ptr_null(strstr(html.body.data, "chip"));
+    mv_bytes_free(&html.body);
+    mv_bytes_free(&html.nav);
+}
+END_TEST
+
 START_TEST(what_was_timed_and_not_checked_is_no_pass)
 {
     mv_sample_bench(&bench);
@@ -497,6 +579,9 @@ static Suite *html_suite(void)
     tcase_add_test(tcase, an_older_file_of_times_says_what_got_slower_and_how_sure);
     tcase_add_test(tcase, what_the_context_adds_is_fitted_and_what_is_lost_in_the_noise_is_counted);
     tcase_add_test(tcase, a_history_shows_its_steps_and_gives_its_lines_back);
+    tcase_add_test(tcase, time_by_op_says_what_takes_most_and_that_it_is_not_the_timed_run);
+    tcase_add_test(tcase, every_chart_has_one_width_and_what_is_too_wide_is_broken);
+    tcase_add_test(tcase, what_all_rows_share_is_said_once_in_the_caption);
     tcase_add_test(tcase, what_was_timed_and_not_checked_is_no_pass);
     tcase_add_test(tcase, a_page_of_many_cases_stays_below_a_megabyte);
     tcase_add_test(tcase, scales_are_round_and_hold_what_they_were_made_for);

@@ -40,6 +40,8 @@ const struct poptOption mv_bench_rows[] = {
      "order in which shapes are measured (default: random)", "random|given"},
     {"no-check", 0, POPT_ARG_NONE, &mv_bench_given.no_check, 0,
      "time what was not checked; exit code 1", NULL},
+    {"profile", 0, POPT_ARG_NONE, &mv_bench_given.profile, 0,
+     "also the time of each op, in a few more passes with taps", NULL},
     {"vs", 0, POPT_ARG_STRING, &mv_bench_given.vs.candidate, 0,
      "compare --backend with this build, interleaved", "NAME|PATH.so"},
     {"baseline", 0, POPT_ARG_STRING, &mv_bench_given.baseline, 0,
@@ -100,6 +102,10 @@ mv_code mv_bench_options_check(const mv_cli *cli, mv_error *error)
         code = exclude(o->claims != 0 && has_baseline, "--claims", "--baseline", error);
     if (code == MV_OK)
         code = exclude(o->claims != 0 && cli->model != NULL, "--claims", "MODEL", error);
+    if (code == MV_OK)
+        code = exclude(o->profile != 0 && has_vs, "--profile", "--vs", error);
+    if (code == MV_OK)
+        code = exclude(o->profile != 0 && o->claims != 0, "--profile", "--claims", error);
     if (code == MV_OK)
         code = need(o->record != NULL && !has_vs, "--record", "--vs", error);
     if (code == MV_OK)

@@ -11,7 +11,7 @@ typedef struct mv_bench_options {
     mv_bench_lists lists;
     const char *compute, *order;
     double min_time_s, max_time_s, precision_percent;
-    int warmup, no_check, strict, claims;
+    int warmup, no_check, profile, strict, claims;
     mv_bench_vs vs;
     const char *baseline, *record; /* files; NULL: not asked for */
 } mv_bench_options;

@@ -88,6 +88,8 @@ static mv_code run_backend(session *s, const char *name, mv_error *error)
         return mv_fail(error, MV_ERR_UNAVAILABLE, "backend %s has no compute type %s", name,
                        mv_compute_name(s->bench.subject.compute));
     mv_bench_build_id(build_id, sizeof build_id, s->bench.subject.backend, path);
+    if (own.profile != 0 && s->bench.subject.backend->set_tap == NULL)
+        mv_log(MV_LOG_WARN, "backend %s has no taps: no time by op", name);
     s->bench.backend_name = name;
     s->bench.build_id = build_id;
     mv_bench_run *rows = calloc(s->plan.n_items, sizeof *rows); /* in the order of the plan */
@@ -262,6 +264,7 @@ int main(int argc, const char **argv)
         .precision = own.precision_percent / 100,
         .min_warmup = own.warmup,
         .no_check = own.no_check != 0,
+        .profile = own.profile != 0,
         .on_pass = show_pass,
         .cookie = &s,
     };

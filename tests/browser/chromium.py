@@ -117,7 +117,7 @@ class Browser:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key,
                       windowsVirtualKeyCode={"Tab": 9, "Enter": 13, "Escape": 27, "ArrowRight": 39,
-                                             "ArrowLeft": 37}[key])
+                                             "ArrowLeft": 37, "Home": 36, "End": 35}[key])
 
     def look(self, width=1280, height=900, dark=False, media="screen"):
         """The size of the window, and what the reader prefers."""
@@ -126,12 +126,10 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", media=media, features=[
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
 
-    def picture(self, path, whole=True):
-        answer = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
-        with open(path, "wb") as file:
-            file.write(base64.b64decode(answer["data"]))
+    def picture(self):
+        """What is in the window, as the bytes of a PNG."""
+        return base64.b64decode(self.call("Page.captureScreenshot")["data"])
 
-    def print_to(self, path):
-        answer = self.call("Page.printToPDF", printBackground=False)
-        with open(path, "wb") as file:
-            file.write(base64.b64decode(answer["data"]))
+    def print(self):
+        """The bytes of a PDF."""
+        return base64.b64decode(self.call("Page.printToPDF", printBackground=False)["data"])

@@ -163,6 +163,22 @@ def a_comparison_is_recorded_and_another_anchor_refused(folder):
     one_line(run(*QUICK[:-1], other, *versus, code=3), "anchor differs")
 
 
+# ---- time by op ----
+
+def a_profile_adds_up_and_is_only_there_when_asked_for(_):
+    document = json.loads(run(*QUICK, "--profile", "--format", "json", code=0).stdout)
+    validate(document)
+    for row in document["runs"]:
+        profile = row["profile"]
+        times = sum(op["ns_median"] for op in profile["ops"]) + profile["untapped_ns"]
+        expect(times == profile["total_ns"] and profile["ratio_to_timed"] > 0, f"{profile}")
+    document = json.loads(run(*QUICK, "--format", "json", code=0).stdout)
+    expect(all("profile" not in row for row in document["runs"]), "a profile that nobody wanted")
+    done = run("synthetic:probe", "--max-time", "0.05", "--min-time", "0", "--threads", "1",
+               "--backend", "null", "--no-check", "--profile", code=1)
+    has(done.stderr, "backend null has no taps: no time by op")
+
+
 # ---- claims ----
 
 def the_claims_are_seven_rows(_):
@@ -195,6 +211,8 @@ def options_that_exclude_or_need_each_other_are_refused(_):
                             (["--claims", "--vs", "a"], "--claims and --vs"),
                             (["--claims", "--baseline", "a"], "--claims and --baseline"),
                             (["--claims", "synthetic:probe"], "--claims and MODEL"),
+                            (["--profile", "--vs", "a"], "--profile and --vs"),
+                            (["--profile", "--claims"], "--profile and --claims"),
                             (["--record", "h.jsonl"], "--record needs --vs"),
                             (["--gate", "5"], "--gate needs --vs or --baseline"),
                             (["--order", "alphabetic"], "--order"),
