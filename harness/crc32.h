@@ -12,7 +12,12 @@
 /* crc: 0, or what came out for the bytes before. */
 uint32_t mv_crc32(uint32_t crc, const void *bytes, size_t size);
 
-/* The same without special instructions: the fallback, and what the tests compare with. */
+/* Of bytes that lie in a mapping, paged in as it goes (page_in.h). */
+uint32_t mv_crc32_mapped(const void *bytes, uint64_t size);
+
+/* The same as mv_crc32() with less of what the CPU has, down to nothing special: the fallbacks, for
+ * the tests. */
+uint32_t mv_crc32_narrow(uint32_t crc, const void *bytes, size_t size);
 uint32_t mv_crc32_portable(uint32_t crc, const void *bytes, size_t size);
 
 #endif

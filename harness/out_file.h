@@ -10,6 +10,7 @@ typedef struct mv_out_file {
     uint64_t at;      /* where the next byte goes */
     const char *path; /* borrowed, for messages */
     char *piece;      /* for rows that are put into another order */
+    bool has_cores;   /* more than one */
 } mv_out_file;
 
 /* path must not exist, and is borrowed. MV_ERR_IO: what the system said. */
@@ -19,9 +20,9 @@ MV_MUST_CHECK mv_code mv_out_file_create(mv_out_file *file, const char *path, mv
 MV_MUST_CHECK mv_code mv_out_file_write(mv_out_file *file, const void *bytes, uint64_t size,
                                         mv_error *error);
 
-/* crc NULL, or taken along (crc32.h). As fast as cp where the tensor lies as it is to be written:
- * it goes from its mapping to the file in pieces of half a megabyte, which stay in the cache from
- * the checksum to the write. */
+/* *crc: receives the checksum (crc32.h), taken by a second thread where there is a core for it; or
+ * NULL. As fast as cp where the tensor lies as it is to be written: it goes from its mapping to the
+ * file. */
 MV_MUST_CHECK mv_code mv_out_file_write_tensor(mv_out_file *file, const mv_out_tensor *tensor,
                                                uint32_t *crc, const mv_write_watch *watch,
                                                mv_error *error);

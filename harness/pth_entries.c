@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "harness/crc32.h"
-#include "harness/page_in.h"
 #include "harness/quote.h"
 
 enum { MAX_ENTRIES = 1 << 18, MAX_THREADS = 3, LEAST_FOR_THREADS = 64 << 20 };
@@ -124,22 +123,11 @@ mv_code pth_read_entry(const pth_reader *r, const zip_entry *entry, void *bytes,
 
 /* ---- the checksums ---- */
 
-static uint32_t take_crc(const unsigned char *bytes, uint64_t size)
-{
-    uint32_t crc = 0;
-    for (uint64_t at = 0; at < size; at += MV_PAGE_IN) {
-        const size_t n = size - at < MV_PAGE_IN ? (size_t)(size - at) : MV_PAGE_IN;
-        mv_page_in(bytes + at, n);
-        crc = mv_crc32(crc, bytes + at, n);
-    }
-    return crc;
-}
-
 static void *take_sums(void *reader)
 {
     pth_reader *r = reader;
     for (size_t i; (i = atomic_fetch_add(&r->next_sum, 1)) < r->n_sums;)
-        r->sums[i].crc = take_crc(r->sums[i].bytes, r->sums[i].size);
+        r->sums[i].crc = mv_crc32_mapped(r->sums[i].bytes, r->sums[i].size);
     return NULL;
 }
 

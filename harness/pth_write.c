@@ -1,14 +1,12 @@
 #include "harness/pth_write.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/crc32.h"
 #include "harness/tensor_file.h"
 #include "harness/zip_write.h"
 
-enum { MAX_ARCHIVE = 255, MAX_NAME = MAX_ARCHIVE + 40, LEAST_FOR_THREAD = 1 << 20 };
+enum { MAX_ARCHIVE = 255, MAX_NAME = MAX_ARCHIVE + 40 };
 
 /* ---- the pickle ---- */
 
@@ -137,43 +135,15 @@ static mv_code add_bytes(pth_writer *w, const char *name, const void *bytes, siz
     return mv_zip_add(&w->zip, full, bytes, size, error);
 }
 
-/* A tensor's checksum by another thread, while this one writes: together they take no longer than
- * the writing. */
-typedef struct sum {
-    const mv_tensor *tensor;
-    pthread_t thread;
-    bool started;
-    uint32_t crc;
-} sum;
-
-static void *take_sum(void *state)
-{
-    sum *s = state;
-    s->crc = mv_crc32(0, s->tensor->data, (size_t)s->tensor->size_bytes);
-    return NULL;
-}
-
-static void start_sum(sum *s, const mv_out_tensor *tensor)
-{
-    *s = (sum){.tensor = tensor->from};
-    s->started = tensor->n_halved_heads == 0 && tensor->from->size_bytes >= LEAST_FOR_THREAD &&
-                 pthread_create(&s->thread, NULL, take_sum, s) == 0;
-}
-
 static mv_code add_tensor(pth_writer *w, const mv_out_tensor *tensor, size_t key, mv_error *error)
 {
     char name[32], full[MAX_NAME];
     uint32_t crc = 0;
-    sum s;
     (void)snprintf(name, sizeof name, "data/%zu", key);
     name_entry(full, w, name);
     mv_code code = mv_zip_begin(&w->zip, full, tensor->from->size_bytes, error);
-    if (code != MV_OK)
-        return code;
-    start_sum(&s, tensor);
-    code = mv_out_file_write_tensor(&w->zip.file, tensor, s.started ? NULL : &crc, w->watch, error);
-    if (s.started && pthread_join(s.thread, NULL) == 0)
-        crc = s.crc;
+    if (code == MV_OK)
+        code = mv_out_file_write_tensor(&w->zip.file, tensor, &crc, w->watch, error);
     return code == MV_OK ? mv_zip_end(&w->zip, crc, error) : code;
 }
 

@@ -5,6 +5,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* By value, so that a message can take several: mv_fail(..., mv_quote(a, n).text, ...). */
 typedef struct mv_quoted {
     char text[96];
@@ -15,5 +19,9 @@ mv_quoted mv_quote(const char *bytes, size_t size);
 
 /* Without: for what stands between quotes already, or is a sentence of a library's. */
 mv_quoted mv_plain(const char *text);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -201,17 +201,17 @@ INLINE mv_row_sums compare(const double *o, const float *t, size_t n)
     return s;
 }
 
-/* Four columns of four rows: rows in, columns out. */
+/* Four columns of four rows: rows in, columns out. The builtin is one that clang has too. */
 INLINE void transpose(fvec r[LANES])
 {
-    typedef int32_t mask __attribute__((vector_size(LANES * sizeof(int32_t))));
-    const mask low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, last = {2, 3, 6, 7};
-    const fvec a = __builtin_shuffle(r[0], r[1], low), b = __builtin_shuffle(r[2], r[3], low);
-    const fvec c = __builtin_shuffle(r[0], r[1], high), d = __builtin_shuffle(r[2], r[3], high);
-    r[0] = __builtin_shuffle(a, b, first);
-    r[1] = __builtin_shuffle(a, b, last);
-    r[2] = __builtin_shuffle(c, d, first);
-    r[3] = __builtin_shuffle(c, d, last);
+    const fvec a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+    const fvec b = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+    const fvec c = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+    const fvec d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    r[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+    r[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+    r[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+    r[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
 }
 
 INLINE void add_column(fvec column, const uint8_t code[4], mv_places places)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/quote.h"
 #include "harness/tokenizer_parts.h"
 #include "harness/tokenizer_proto.h"
 #include "harness/utf8.h"
@@ -125,7 +126,7 @@ mv_code load(mv_tokenizer &into, mv_error *error)
     sentencepiece::util::Status status = into.processor->LoadFromSerializedProto(bytes);
     if (!status.ok())
         return mv_fail(error, MV_ERR_FORMAT, "%s: bad sentencepiece model: %s", path,
-                       status.error_message());
+                       mv_plain(status.error_message()).text);
     into.pieces.reserve(guard.proto.n_pieces);
     for (size_t i = 0; i < guard.proto.n_pieces; ++i)
         into.pieces.push_back(make_piece(guard.proto.pieces[i], guard.proto));
@@ -222,7 +223,7 @@ mv_code mv_tokenizer_encode(const mv_tokenizer *tokenizer, const char *text, siz
             tokenizer->processor->Encode(absl::string_view(text_size ? text : "", text_size), &cut);
         if (!status.ok())
             return mv_fail(error, MV_ERR_BACKEND, "%s: sentencepiece cannot encode: %s", path,
-                           status.error_message());
+                           mv_plain(status.error_message()).text);
         all.reserve(cut.size() + 1);
         if (with_bos)
             all.push_back(tokenizer->bos);

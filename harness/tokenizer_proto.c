@@ -101,7 +101,7 @@ typedef struct model {
     mv_tokenizer_proto *proto;
     size_t capacity;
     uint64_t model_type;
-    bool byte_fallback, suffix_space;
+    bool byte_fallback, suffix_space, has_space;
     bool remove_extra_whitespaces, escape_whitespaces, changes_text;
 } model;
 
@@ -174,6 +174,14 @@ static const char *check_piece(piece *found)
     return NULL;
 }
 
+/* Without such a piece a space becomes the three bytes of U+2581, and does not come back. */
+static bool is_space(const mv_piece_proto *found)
+{
+    static const char space[] = "\xE2\x96\x81";
+    return (found->type == MV_PIECE_NORMAL || found->type == MV_PIECE_USER_DEFINED) &&
+           found->size == sizeof space - 1 && memcmp(found->text, space, sizeof space - 1) == 0;
+}
+
 static mv_code add_piece(model *into, const reader *in, const field *message, mv_error *error)
 {
     mv_tokenizer_proto *proto = into->proto;
@@ -194,6 +202,7 @@ static mv_code add_piece(model *into, const reader *in, const field *message, mv
         proto->pieces = pieces;
         into->capacity = capacity;
     }
+    into->has_space |= is_space(&found.proto);
     proto->pieces[proto->n_pieces++] = found.proto;
     return MV_OK;
 }
@@ -281,6 +290,8 @@ static mv_code check_model(const model *found, const char *path, mv_error *error
         wrong = "it removes extra whitespace";
     else if (!found->escape_whitespaces || found->suffix_space)
         wrong = "it does not write spaces as a U+2581 before the word";
+    else if (!found->has_space)
+        wrong = "it has no piece for a space (U+2581)";
     if (wrong != NULL)
         return mv_fail(error, MV_ERR_UNSUPPORTED,
                        "%s: %s; expected a tokenizer like Mistral's, through which any text "

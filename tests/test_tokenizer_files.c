@@ -159,6 +159,8 @@ static const struct {
     {BYTES("\x0A\x0A\x0A\x06<0xag>\x18\x06"), MV_ERR_FORMAT, "not of the form <0x0A>"},
     {BYTES("\x0A\x05\x0A\x01Z\x18\x03"), MV_ERR_FORMAT, "of one character"},
     {BYTES("\x0A\x07\x0A\x03<s>\x18\x03"), MV_ERR_FORMAT, "already defined"},
+    {BYTES("\x0A\x05\x0A\x03Z\n\x1B\x0A\x05\x0A\x03Z\n\x1B"), MV_ERR_FORMAT,
+     "Z\\x0a\\x1b is already defined"},
     {BYTES("\x0A\x05\x0A\x01Z\x18\x02"), MV_ERR_FORMAT, "unk"},
     {BYTES("\x12\x04\xE2\x02\x01\xFF"), MV_ERR_FORMAT, "unk_surface is not UTF-8"},
     {BYTES("\x12\x02\x18\x01"), MV_ERR_UNSUPPORTED, "not BPE"},
@@ -174,6 +176,16 @@ START_TEST(refuses_a_model_that_would_decode_wrongly_or_crash)
 {
     write_model(small, small_size, appended[_i].bytes, appended[_i].size);
     check_refused(path, appended[_i].code, appended[_i].fragment);
+}
+END_TEST
+
+START_TEST(refuses_a_model_without_a_piece_for_a_space)
+{
+    char *piece = memmem(small, small_size, BYTES("\x0A\x03\xE2\x96\x81"));
+    ck_assert_ptr_nonnull(piece);
+    piece[4] = '\x82'; /* U+2582 */
+    write_model(small, small_size, "", 0);
+    check_refused(path, MV_ERR_UNSUPPORTED, "no piece for a space");
 }
 END_TEST
 
@@ -231,6 +243,7 @@ static Suite *tokenizer_files_suite(void)
     tcase_add_test(tests, refuses_the_model_cut_anywhere);
     tcase_add_loop_test(tests, refuses_a_model_that_would_decode_wrongly_or_crash, 0,
                         (int)(sizeof appended / sizeof appended[0]));
+    tcase_add_test(tests, refuses_a_model_without_a_piece_for_a_space);
     tcase_add_test(tests, follows_the_settings_that_decoding_depends_on);
     tcase_add_test(tests, says_so_when_bos_is_asked_for_and_there_is_none);
     suite_add_tcase(suite, tests);

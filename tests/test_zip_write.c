@@ -1,5 +1,6 @@
 #include "harness/zip_write.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,6 +63,7 @@ START_TEST(gives_the_remainder_at_every_length_and_alignment)
         const unsigned char *at = noise + size % 67;
         const uint32_t expected = slow_crc32(at, size);
         ck_assert_msg(mv_crc32(0, at, size) == expected, "%zu bytes", size);
+        ck_assert_msg(mv_crc32_narrow(0, at, size) == expected, "%zu bytes, narrow", size);
         ck_assert_msg(mv_crc32_portable(0, at, size) == expected, "%zu bytes, portable", size);
     }
     ck_assert_uint_eq(mv_crc32(0, noise, sizeof noise), slow_crc32(noise, sizeof noise));
@@ -72,9 +74,12 @@ START_TEST(goes_on_where_it_was)
 {
     make_noise();
     const uint32_t whole = mv_crc32(0, noise, sizeof noise);
-    for (size_t cut = 0; cut <= sizeof noise; cut += 1 + cut / 7)
-        ck_assert_uint_eq(mv_crc32(mv_crc32(0, noise, cut), noise + cut, sizeof noise - cut),
-                          whole);
+    for (size_t cut = 0; cut <= sizeof noise; cut += 1 + cut / 7) {
+        const unsigned char *rest = noise + cut;
+        const size_t size = sizeof noise - cut;
+        ck_assert_uint_eq(mv_crc32(mv_crc32(0, noise, cut), rest, size), whole);
+        ck_assert_uint_eq(mv_crc32_narrow(mv_crc32_narrow(0, noise, cut), rest, size), whole);
+    }
 }
 END_TEST
 
@@ -197,6 +202,40 @@ START_TEST(leaves_no_file_that_is_not_finished)
 }
 END_TEST
 
+/* Larger than what is mapped at a time, and by no round number. */
+START_TEST(gives_a_large_tensor_the_checksum_of_its_bytes)
+{
+    enum { SIZE = (17 << 20) + 4 };
+    unsigned char *bytes = malloc(SIZE), *found = malloc(SIZE);
+    ck_assert(bytes != NULL && found != NULL);
+    for (uint32_t i = 0; i < SIZE; i++)
+        bytes[i] = (unsigned char)(i * 2654435761U >> 24);
+    const mv_tensor tensor = {
+        .data = bytes, .shape = {SIZE / 4, 1}, .size_bytes = SIZE, .n_dims = 1};
+    const mv_out_tensor out = {.name = "large", .from = &tensor};
+    mv_out_file file;
+    mv_error error;
+    make_folder();
+    for (int cores = 0; cores < 2; cores++) {
+        uint32_t crc = 1;
+        ck_assert_int_eq(mv_out_file_create(&file, path, &error), MV_OK);
+        file.has_cores = cores > 0;
+        ck_assert_int_eq(mv_out_file_write_tensor(&file, &out, &crc, NULL, &error), MV_OK);
+        ck_assert_uint_eq(file.at, SIZE);
+        ck_assert_int_eq(mv_out_file_close(&file, &error), MV_OK);
+        ck_assert_uint_eq(crc, mv_crc32_portable(0, bytes, SIZE));
+        FILE *in = fopen(path, "rb");
+        ck_assert(in != NULL && fread(found, 1, SIZE, in) == SIZE);
+        (void)fclose(in);
+        ck_assert_mem_eq(found, bytes, SIZE);
+        ck_assert_int_eq(unlink(path), 0);
+    }
+    free(bytes);
+    free(found);
+    remove_folder();
+}
+END_TEST
+
 static Suite *zip_write_suite(void)
 {
     Suite *suite = suite_create("zip_write");
@@ -210,6 +249,7 @@ static Suite *zip_write_suite(void)
     tcase_add_loop_test(zip, goes_beyond_four_gigabytes, 4095, 4097);
     tcase_add_test(zip, says_the_size_of_an_entry_beyond_four_gigabytes);
     tcase_add_test(zip, leaves_no_file_that_is_not_finished);
+    tcase_add_test(zip, gives_a_large_tensor_the_checksum_of_its_bytes);
     suite_add_tcase(suite, zip);
     return suite;
 }

@@ -9,7 +9,8 @@
 #include "tools/run_command.h"
 
 static struct own_options {
-    const char *max_tokens, *temperature, *top_p, *chunk, *window, *max_positions, *compute, *text;
+    const char *max_tokens, *temperature, *top_p, *chunk, *window, *max_positions, *length,
+        *compute, *text;
     char **prompts;
     int ignore_eos, safe_prompt;
 } own = {.compute = "f32"};
@@ -23,6 +24,8 @@ static const struct poptOption own_rows[] = {
     {"prompt", 'p', POPT_ARG_ARGV, &own.prompts, 0, "demo: instead of its own three (repeatable)",
      "TEXT"},
     {"text", 0, POPT_ARG_STRING, &own.text, 0, "score, tokenize: the text; '-' is stdin", "FILE"},
+    {"length", 0, POPT_ARG_STRING, &own.length, 0,
+     "score: most tokens of the text, from its beginning (default: all)", "N"},
     {"chunk", 'c', POPT_ARG_STRING, &own.chunk, 0,
      "most tokens of a prompt in one call (default: 512)", "N"},
     {"window", 'w', POPT_ARG_STRING, &own.window, 0,
@@ -140,7 +143,7 @@ static mv_code read_real(double *value, const char *option, const char *text, mv
 static mv_code read_settings(mv_run_settings *s, const mv_cli *cli, const command *c,
                              mv_error *error)
 {
-    int64_t max_tokens = c->max_tokens, chunk = 512, window = -1, max_positions = 0;
+    int64_t max_tokens = c->max_tokens, chunk = 512, window = -1, max_positions = 0, length = 0;
     mv_sampler *sampler = NULL;
     *s = (mv_run_settings){.cli = cli,
                            .spec = cli->n_arguments > 1 ? cli->arguments[1]
@@ -159,6 +162,8 @@ static mv_code read_settings(mv_run_settings *s, const mv_cli *cli, const comman
         code = read_count(&window, "--window", own.window, 0, error);
     if (code == MV_OK)
         code = read_count(&max_positions, "--max-positions", own.max_positions, 1, error);
+    if (code == MV_OK)
+        code = read_count(&length, "--length", own.length, 2, error);
     if (code == MV_OK)
         code = read_real(&s->sampler.temperature, "--temperature", own.temperature, error);
     if (code == MV_OK)
@@ -179,6 +184,7 @@ static mv_code read_settings(mv_run_settings *s, const mv_cli *cli, const comman
     s->chunk = (uint32_t)chunk;
     s->window = window;
     s->max_positions = (uint32_t)max_positions;
+    s->length = (uint32_t)length;
     return code;
 }
 

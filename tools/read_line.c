@@ -7,6 +7,7 @@
 
 #ifdef MV_HAVE_LIBEDIT
 #include <histedit.h>
+#include <locale.h>
 #endif
 
 struct mv_line_reader {
@@ -18,6 +19,7 @@ struct mv_line_reader {
     EditLine *edit;
     History *history;
     bool cancelled;
+    locale_t utf8; /* or 0 */
 #endif
 };
 
@@ -44,6 +46,11 @@ static unsigned char cancel(EditLine *edit, int key)
 static void open_edit(mv_line_reader *r)
 {
     HistEvent event;
+    /* In the locale that a program begins with, libedit drops all that is not ASCII. For this
+     * thread alone: the numbers of the others keep their points. */
+    r->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (r->utf8 != (locale_t)0)
+        (void)uselocale(r->utf8);
     r->edit = el_init("mistral-run", stdin, stdout, stderr);
     r->history = history_init();
     if (r->edit == NULL || r->history == NULL)
@@ -104,6 +111,10 @@ void mv_line_reader_close(mv_line_reader **reader)
         el_end(r->edit);
     if (r->history != NULL)
         history_end(r->history);
+    if (r->utf8 != (locale_t)0) {
+        (void)uselocale(LC_GLOBAL_LOCALE);
+        freelocale(r->utf8);
+    }
 #endif
     free(r->line);
     free(r);

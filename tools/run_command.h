@@ -15,6 +15,7 @@ typedef struct mv_run_settings {
     const char *argument;                      /* behind MODEL, or NULL */
     char **prompts;                            /* --prompt, ends with NULL; NULL if there is none */
     uint32_t max_tokens, chunk, max_positions; /* max_positions 0: as many as are needed */
+    uint32_t length;                           /* score: most tokens of the text; 0: all */
     int64_t window;                            /* -1: the model's own */
     mv_sampler_options sampler;
     mv_compute compute;
@@ -45,6 +46,12 @@ void mv_text_engine_close(mv_text_engine *text_engine);
 /* Whole files, or stdin for "-": *text yours, free(). At most 16 MiB. */
 MV_MUST_CHECK mv_code mv_run_read_text(const char *path, char **text, size_t *size,
                                        mv_error *error);
+
+/* Token ids of text, with BOS: *ids yours, free(). what: begins the message about text that is not
+ * UTF-8 ("--text book.txt"). */
+MV_MUST_CHECK mv_code mv_run_encode(const mv_text_engine *text_engine, const char *what,
+                                    const char *text, size_t size, int32_t **ids, size_t *n_ids,
+                                    mv_error *error);
 
 /* --output FILE, or stdout; *json: by --format, or by the file's extension. */
 MV_MUST_CHECK mv_code mv_run_open_output(const mv_cli *cli, FILE **out, bool *json,

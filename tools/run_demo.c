@@ -34,8 +34,8 @@ static mv_code encode_all(demo *d, mv_error *error)
                            "--prompt: expected some text, found an empty "
                            "prompt");
         mv_prompt_in *p = &d->prompts[d->n];
-        code = mv_tokenizer_encode(d->engine.tokenizer, text, strlen(text), true, &d->tokens[d->n],
-                                   &p->n_tokens, error);
+        code = mv_run_encode(&d->engine, "--prompt", text, strlen(text), &d->tokens[d->n],
+                             &p->n_tokens, error);
         p->tokens = d->tokens[d->n];
         p->stream = d->n++;
     }

@@ -8,7 +8,7 @@
 #include "harness/machine.h"
 #include "tools/run_command.h"
 
-enum { MAX_TEXT_BYTES = 1 << 24, MAX_POSITIONS = 1 << 30 };
+enum { MAX_TEXT_BYTES = 1 << 24, LONG_TEXT_BYTES = 1 << 18, MAX_POSITIONS = 1 << 30 };
 
 mv_code mv_text_engine_open(mv_text_engine *t, const mv_run_settings *settings, mv_error *error)
 {
@@ -98,8 +98,21 @@ mv_code mv_run_read_text(const char *path, char **text, size_t *size, mv_error *
     free(bytes);
     if (bytes == NULL)
         return mv_fail(error, MV_ERR_MEMORY, "%s: no memory for 16 MiB of text", name);
-    return mv_fail(error, MV_ERR_IO, "%s: %s", name,
-                   failed ? strerror(reason) : "expected less than 16 MiB of text");
+    if (too_long)
+        return mv_fail(error, MV_ERR_IO, "%s: expected less than 16 MiB of text", name);
+    return mv_fail(error, MV_ERR_IO, "%s%s cannot be read: %s", name, is_stdin ? "" : ":",
+                   reason == EBADF ? "it is closed" : strerror(reason));
+}
+
+mv_code mv_run_encode(const mv_text_engine *t, const char *what, const char *text, size_t size,
+                      int32_t **ids, size_t *n_ids, mv_error *error)
+{
+    mv_error inner = {0};
+    if (size >= LONG_TEXT_BYTES)
+        mv_log_progress("tokenizing %.1f MB", (double)size * 1e-6);
+    mv_code code = mv_tokenizer_encode(t->tokenizer, text, size, true, ids, n_ids, &inner);
+    mv_log_progress("%s", "");
+    return code == MV_OK ? MV_OK : mv_fail(error, code, "%s: %s", what, inner.message);
 }
 
 mv_code mv_run_open_output(const mv_cli *cli, FILE **out, bool *json, mv_error *error)

@@ -8,10 +8,12 @@
 #include "harness/log.h"
 #include "tools/run_command.h"
 
+enum { NAME_SIZE = 300 };
+
 /* ---- score ---- */
 
 typedef struct progress {
-    size_t n_calls, n_done;
+    size_t n_tokens, n_done, chunk;
     double start_s;
 } progress;
 
@@ -20,14 +22,16 @@ static double now_s(void)
     return (double)mv_clock_wall_ns() * 1e-9;
 }
 
+/* Before every call of the engine. */
 static bool show_progress(void *cookie)
 {
     progress *p = cookie;
-    const double elapsed = now_s() - p->start_s;
+    const double elapsed = now_s() - p->start_s, rate = (double)p->n_done / elapsed;
     if (p->n_done > 0)
-        mv_log_progress("scoring %zu/%zu calls, about %.0f s left", p->n_done, p->n_calls,
-                        elapsed / (double)p->n_done * (double)(p->n_calls - p->n_done));
-    p->n_done++;
+        mv_log_progress("scoring %.0f %% \xc2\xb7 %.0f tokens/s \xc2\xb7 %.0f s left",
+                        100.0 * (double)p->n_done / (double)p->n_tokens, rate,
+                        (double)(p->n_tokens - p->n_done) / rate);
+    p->n_done += p->chunk < p->n_tokens - p->n_done ? p->chunk : p->n_tokens - p->n_done;
     return true;
 }
 
@@ -100,7 +104,7 @@ static mv_code score_tokens(mv_text_engine *engine, const mv_run_settings *setti
                             const int32_t *tokens, size_t n, mv_generated *g, mv_error *error)
 {
     const mv_prompt_in prompt = {.tokens = tokens, .n_tokens = n};
-    progress p = {.n_calls = (n - 1) / settings->chunk + 1, .start_s = now_s()};
+    progress p = {.n_tokens = n, .chunk = settings->chunk, .start_s = now_s()};
     const mv_generate_options options = {.chunk = settings->chunk,
                                          .sampler = settings->sampler,
                                          .eos = -1,
@@ -131,23 +135,47 @@ static mv_code write_score(const mv_run_settings *settings, const mv_text_engine
     return mv_run_close_output(settings->cli, out, error);
 }
 
+/* Leaves the first --length tokens, and the bytes of text that are theirs. */
+static mv_code cut(const mv_run_settings *settings, const mv_text_engine *engine,
+                   const int32_t *tokens, size_t *n, size_t *n_bytes, mv_error *error)
+{
+    char *text = NULL;
+    if (settings->length == 0 || *n <= settings->length)
+        return MV_OK;
+    *n = settings->length;
+    mv_code code = mv_tokenizer_decode(engine->tokenizer, tokens, *n, &text, n_bytes, error);
+    free(text);
+    return code;
+}
+
+/* --text as messages name it. */
+static void name_text(char name[NAME_SIZE], const char *path)
+{
+    if (strcmp(path, "-") == 0)
+        (void)snprintf(name, NAME_SIZE, "standard input");
+    else
+        (void)snprintf(name, NAME_SIZE, "--text %s", path);
+}
+
 mv_code mv_run_score(const mv_run_settings *settings, mv_error *error)
 {
     mv_text_engine engine = {0};
     mv_generated g = {0};
-    char *text = NULL;
+    char *text = NULL, name[NAME_SIZE];
     size_t size = 0, n = 0;
     int32_t *tokens = NULL;
     if (settings->text == NULL)
         return mv_fail(error, MV_ERR_ARGUMENT, "score: expected --text FILE ('-' is stdin)");
+    name_text(name, settings->text);
     mv_code code = mv_text_engine_open(&engine, settings, error);
     if (code == MV_OK)
         code = mv_run_read_text(settings->text, &text, &size, error);
     if (code == MV_OK)
-        code = mv_tokenizer_encode(engine.tokenizer, text, size, true, &tokens, &n, error);
+        code = mv_run_encode(&engine, name, text, size, &tokens, &n, error);
     if (code == MV_OK && n < 2)
-        code = mv_fail(error, MV_ERR_ARGUMENT, "--text %s: the text is empty: nothing to score",
-                       settings->text);
+        code = mv_fail(error, MV_ERR_ARGUMENT, "%s: the text is empty: nothing to score", name);
+    if (code == MV_OK)
+        code = cut(settings, &engine, tokens, &n, &size, error);
     if (code == MV_OK)
         code = score_tokens(&engine, settings, tokens, n, &g, error);
     if (code == MV_OK) {
@@ -195,7 +223,7 @@ mv_code mv_run_tokenize(const mv_run_settings *settings, mv_error *error)
 {
     mv_text_engine engine = {0};
     const char *path = settings->text != NULL ? settings->text : "-";
-    char *text = NULL;
+    char *text = NULL, name[NAME_SIZE] = "TEXT";
     size_t size = 0, n = 0;
     int32_t *ids = NULL;
     FILE *out = NULL;
@@ -206,8 +234,10 @@ mv_code mv_run_tokenize(const mv_run_settings *settings, mv_error *error)
     const char *given = settings->argument != NULL ? settings->argument : text;
     if (code == MV_OK && settings->argument != NULL)
         size = strlen(settings->argument);
+    else
+        name_text(name, path);
     if (code == MV_OK)
-        code = mv_tokenizer_encode(engine.tokenizer, given, size, true, &ids, &n, error);
+        code = mv_run_encode(&engine, name, given, size, &ids, &n, error);
     if (code == MV_OK)
         code = mv_run_open_output(settings->cli, &out, &json, error);
     if (code == MV_OK) {

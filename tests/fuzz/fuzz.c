@@ -1,20 +1,43 @@
 #include "tests/fuzz/fuzz.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Two, because what was read may be written and read again. Making a memory file takes longer than
+ * reading most inputs. */
+enum { N_FILES = 2 };
+static struct memory_file {
+    int fd; /* 0: not made yet */
+    bool taken;
+} files[N_FILES];
+
 int fuzz_file(char path[FUZZ_PATH_SIZE], const uint8_t *data, size_t size)
 {
-    int fd = memfd_create("fuzz", MFD_CLOEXEC);
-    FUZZ_CHECK(fd >= 0);
+    int i = 0;
+    while (i < N_FILES && files[i].taken)
+        i++;
+    FUZZ_CHECK(i < N_FILES);
+    if (files[i].fd == 0)
+        files[i].fd = memfd_create("fuzz", MFD_CLOEXEC);
+    const int fd = files[i].fd;
+    FUZZ_CHECK(fd > 0);
     for (size_t at = 0; at < size;) {
-        ssize_t n = write(fd, data + at, size - at);
+        ssize_t n = pwrite(fd, data + at, size - at, (off_t)at);
         FUZZ_CHECK(n > 0);
         at += (size_t)n;
     }
+    FUZZ_CHECK(ftruncate(fd, (off_t)size) == 0);
+    files[i].taken = true;
     (void)snprintf(path, FUZZ_PATH_SIZE, "/proc/self/fd/%d", fd);
     return fd;
+}
+
+void fuzz_file_close(int fd)
+{
+    for (int i = 0; i < N_FILES; i++)
+        files[i].taken = files[i].taken && files[i].fd != fd;
 }
 
 void fuzz_check_refusal(mv_code code, const mv_error *error)
@@ -64,5 +87,5 @@ void fuzz_tensor_file(mv_code (*open_file)(mv_tensor_file **file, const char *pa
         mv_tensor_file_close(&file);
         FUZZ_CHECK(file == NULL);
     }
-    (void)close(fd);
+    fuzz_file_close(fd);
 }

@@ -22,10 +22,11 @@
 /* libFuzzer and replay.c call this; returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The bytes as a file that has no name on any disk. path: receives "/proc/self/fd/N". Returns N:
- * close() it. */
+/* The bytes as a file that has no name on any disk. path: receives "/proc/self/fd/N". Returns N,
+ * for fuzz_file_close(); two can be open at a time, and they are used again. */
 enum { FUZZ_PATH_SIZE = 32 };
 int fuzz_file(char path[FUZZ_PATH_SIZE], const uint8_t *data, size_t size);
+void fuzz_file_close(int fd);
 
 /* A refusal has a code and one line of printable text. */
 void fuzz_check_refusal(mv_code code, const mv_error *error);

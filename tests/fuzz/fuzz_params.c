@@ -1,6 +1,4 @@
 /* The same bytes as params.json and as config.json. */
-#include <unistd.h>
-
 #include "harness/params.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -24,6 +22,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     code = mv_params_read_config(&params, &tied, path, &error);
     check(code, &params, &error);
     FUZZ_CHECK(code != MV_OK || tied == 0 || tied == 1);
-    (void)close(fd);
+    fuzz_file_close(fd);
     return 0;
 }

@@ -1,7 +1,6 @@
 /* Any bytes as a results file. What is accepted is written, read and written again: the same bytes;
  * and it becomes a page that gives it back. */
 #include <string.h>
-#include <unistd.h>
 
 #include "harness/results_read.h"
 #include "reports/html.h"
@@ -49,7 +48,7 @@ static void check_again(const mv_results_file *file)
     mv_results_file_free(&other);
     mv_bytes_free(&json);
     mv_bytes_free(&again);
-    (void)close(fd);
+    fuzz_file_close(fd);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -65,6 +64,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         check_again(&file);
     mv_results_file_free(&file);
-    (void)close(fd);
+    fuzz_file_close(fd);
     return 0;
 }

@@ -14,6 +14,7 @@ import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
+TOKENIZER = HERE.parent / "data" / "tokenizer_small.model"
 TORCH_SAVED = HERE.parent / "data" / "torch_save_small.pth"
 
 
@@ -242,6 +243,47 @@ RESULTS = {
 }
 
 
+# ---- tokenizers: protobuf by hand ----
+
+def field(number, value):
+    """A varint, or a message or text."""
+    def varint(rest):
+        low, rest = rest & 0x7f, rest >> 7
+        return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def piece(string, kind=1, score=0.0):
+    return field(1, field(1, string.encode()) + b"\x15" + struct.pack("<f", score) + field(3, kind))
+
+
+SPACE = piece("\u2581")
+
+
+def tokenizer(*pieces, trainer=field(3, 2) + field(35, 1), normalizer=field(4, 0)):
+    usual = [piece("<unk>", 2), piece("<s>", 3), piece("</s>", 3)]
+    usual += [piece(f"<0x{byte:02X}>", 6) for byte in range(256)]
+    return b"".join(usual) + b"".join(pieces) + field(2, trainer) + field(3, normalizer)
+
+
+TOKENIZERS = {
+    "bytes_alone": tokenizer(SPACE),
+    "no_space": tokenizer(),
+    "merges": tokenizer(piece("\u2581t", 1, -1.0), piece("es", 1, -2.0), SPACE, piece("t"),
+                        piece("e"), piece("s")),
+    "user_defined": tokenizer(SPACE, piece("is ", 4), piece("[INST]", 4), piece("unused", 5)),
+    "no_prefix": tokenizer(SPACE, normalizer=field(3, 0) + field(4, 0)),
+    "unk_surface": tokenizer(SPACE, trainer=field(3, 2) + field(35, 1) + field(44, "\u2047".encode())),
+    "no_byte_fallback": tokenizer(trainer=field(3, 2)),
+    "unigram": tokenizer(trainer=field(3, 1) + field(35, 1)),
+    "table": tokenizer(normalizer=field(2, b"x") + field(4, 0)),
+    "score_nan": tokenizer(piece("a", 1, float("nan"))),
+    "no_pieces": field(2, field(3, 2) + field(35, 1)),
+}
+
+
 def main():
     saved = TORCH_SAVED.read_bytes()
     with zipfile.ZipFile(io.BytesIO(saved)) as zipped:
@@ -252,6 +294,7 @@ def main():
     write("safetensors", SAFETENSORS)
     write("params", PARAMS)
     write("results", RESULTS)
+    write("tokenizer", {**TOKENIZERS, "trained": TOKENIZER.read_bytes()})
 
 
 if __name__ == "__main__":
