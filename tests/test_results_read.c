@@ -191,6 +191,10 @@ START_TEST(refuses_bad_times_with_place_and_reason)
         {"\"verdict\": \"faster\"", "\"verdict\": \"better\"",
          "comparison[0].verdict: expected one of"},
         {"\"holds\": true", "\"holds\": 1", "claims[0].holds: expected true or false, found 1"},
+        {"\"total_ns\": 3000000", "\"total_ns\": 0", "runs[0].total_ns: expected an integer of at"},
+        {"\"ns_median\": 3000", "\"ns_median\": -3",
+         "runs[0].ns_median: expected an integer of at"},
+        {"\"op\": \"embedding\"", "\"op\": 1", "runs[0].op: expected text, found 1"},
     };
     mv_bench_results results;
     mv_sample_bench(&results);

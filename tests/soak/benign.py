@@ -18,7 +18,8 @@ import re
 import subprocess
 import sys
 
-SUITES = "golden,chunking,window,ring,decode_vs_prefill,batching,degenerate,cache_ops,fuzz"
+SUITES = ("golden,chunking,window,ring,decode_vs_prefill,batching,degenerate,cache_ops,fuzz,"
+          "op_level,nonfinite,generation")
 RATIOS = ("r_rmse", "r_row", "r_maxabs")
 
 
