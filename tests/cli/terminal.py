@@ -53,6 +53,7 @@ def a_line_that_is_typed_may_have_any_letters(f):
     check(shown is not None and "\na\u00e9\u20ac\U0001f642b" in shown, shown)
     # Before the next prompt the terminal is not the editor's, and an end of input can get lost.
     check(t.wait_for("Prompt: ") is not None, "no second prompt", t.seen)
+    time.sleep(1)  # the editor takes the terminal just after it has written the prompt
     t.send("\x04")
     check(t.close() == 0, "exit code")
 
