@@ -48,6 +48,7 @@ def ctrl_c_stops_the_answer_and_not_the_program(f):
 def a_line_that_is_typed_may_have_any_letters(f):
     t = Terminal("interactive", f.model, "--max_tokens", "3")
     check(t.wait_for("Prompt: ") is not None, "no prompt", t.seen)
+    time.sleep(1)
     t.send("a\u00e9\u20ac\U0001f642b\r")
     shown = t.wait_for(LINE)
     check(shown is not None and "\na\u00e9\u20ac\U0001f642b" in shown, shown)
