@@ -40,23 +40,33 @@ double mv_peak_flops(const mv_ceilings *ceilings, mv_compute compute)
     return ceilings->flops_per_s;
 }
 
-static double layer_bytes(const mv_model_view *model)
+/* Matrices: of all layers, and of the last one those that only rows with logits need. */
+typedef struct matrices {
+    double parameters, bytes;
+    double last_parameters, last_bytes;
+} matrices;
+
+static matrices matrices_of(const mv_model_view *model)
 {
-    double bytes = 0;
-    for (uint32_t l = 0; l < model->params.n_layers; l++) {
+    const mv_params *p = &model->params;
+    const double dim = p->dim, q = (double)p->n_heads * p->head_dim;
+    const double kv = (double)p->n_kv_heads * p->head_dim;
+    matrices m = {.last_parameters = 2 * dim * q + 3 * dim * p->hidden_dim};
+    m.parameters = p->n_layers * (m.last_parameters + 2 * dim * kv);
+    for (uint32_t l = 0; l < p->n_layers; l++) {
         const mv_layer *layer = mv_layer_at(model, l);
-        bytes += (double)(layer->wq.size_bytes + layer->wk.size_bytes + layer->wv.size_bytes +
-                          layer->wo.size_bytes + layer->w1.size_bytes + layer->w2.size_bytes +
-                          layer->w3.size_bytes);
+        m.last_bytes = (double)(layer->wq.size_bytes + layer->wo.size_bytes + layer->w1.size_bytes +
+                                layer->w2.size_bytes + layer->w3.size_bytes);
+        m.bytes += m.last_bytes + (double)(layer->wk.size_bytes + layer->wv.size_bytes);
     }
-    return bytes;
+    return m;
 }
 
-static double layer_parameters(const mv_params *p)
+/* Positions that any of n queries from position start on sees. */
+static double keys_seen(int64_t start, int64_t n, int64_t window)
 {
-    double dim = p->dim, q = (double)p->n_heads * p->head_dim;
-    double kv = (double)p->n_kv_heads * p->head_dim;
-    return p->n_layers * (2 * dim * q + 2 * dim * kv + 3 * dim * p->hidden_dim);
+    const int64_t past = window > 0 && start > window - 1 ? window - 1 : start;
+    return n > 0 ? (double)(past + n) : 0;
 }
 
 static void add_time(mv_cost *cost, double flops, double bytes, double peak, double bandwidth)
@@ -71,16 +81,22 @@ void mv_cost_add_call(mv_cost *cost, const mv_model_view *model, mv_compute comp
                       const mv_ceilings *ceilings)
 {
     const mv_params *p = &model->params;
-    const double n_sequences = (double)batch, n_new = (double)n;
-    const double heads = (double)p->n_layers * p->n_heads;
-    const double kv_bytes = mv_kv_bytes_per_token(p, compute);
-    const int64_t n_past = window > 0 && start > window - 1 ? window - 1 : start;
+    const matrices m = matrices_of(model);
+    const double n_sequences = (double)batch, n_new = (double)n, upper = p->n_layers - 1.0;
+    const int64_t n_last = n_rows / batch; /* queries of the last layer, of each sequence */
+    const int64_t last_start = start + n - n_last;
 
-    const double linear_flops = 2 * layer_parameters(p) * n_new * n_sequences;
-    const double linear_bytes = layer_bytes(model);
-    const double pairs = heads * n_sequences * mv_visible_pairs(start, n, window);
+    const double linear_flops = 2 * (m.parameters - m.last_parameters) * n_new * n_sequences +
+                                2 * m.last_parameters * (double)n_rows;
+    const double linear_bytes = m.bytes - (n_rows > 0 ? 0 : m.last_bytes);
+    const double pairs =
+        p->n_heads * n_sequences *
+        (upper * mv_visible_pairs(start, n, window) + mv_visible_pairs(last_start, n_last, window));
     const double attention_flops = 4 * p->head_dim * pairs;
-    const double attention_bytes = kv_bytes * n_sequences * ((double)n_past + 2 * n_new);
+    const double keys_read =
+        (upper * keys_seen(start, n, window) + keys_seen(last_start, n_last, window)) / p->n_layers;
+    const double attention_bytes =
+        mv_kv_bytes_per_token(p, compute) * n_sequences * (keys_read + n_new);
     const double output_flops = 2 * (double)p->dim * p->vocab_size * (double)n_rows;
     const double output_bytes = n_rows > 0 ? (double)model->output.size_bytes : 0;
 
@@ -102,8 +118,10 @@ void mv_cost_add_call(mv_cost *cost, const mv_model_view *model, mv_compute comp
     cost->pairs += pairs;
 }
 
-mv_cost mv_cost_of_shape(const mv_model_view *model, mv_compute compute, mv_bench_phase phase,
-                         const mv_bench_shape *shape, const mv_ceilings *ceilings)
+/* all_rows: as if every row of logits were asked for. */
+static mv_cost cost_of_shape(const mv_model_view *model, mv_compute compute, mv_bench_phase phase,
+                             const mv_bench_shape *shape, const mv_ceilings *ceilings,
+                             bool all_rows)
 {
     mv_cost cost = {0};
     const bool is_prefill = phase == MV_BENCH_PREFILL;
@@ -112,8 +130,21 @@ mv_cost mv_cost_of_shape(const mv_model_view *model, mv_compute compute, mv_benc
     for (int64_t done = 0; done < total; done += step) {
         int64_t n = total - done < step ? total - done : step;
         bool has_logits = !is_prefill || done + n == total;
+        int64_t n_rows = all_rows ? n * shape->batch : has_logits ? shape->batch : 0;
         mv_cost_add_call(&cost, model, compute, shape->depth + done, n, shape->window, shape->batch,
-                         has_logits ? shape->batch : 0, ceilings);
+                         n_rows, ceilings);
     }
     return cost;
+}
+
+mv_cost mv_cost_of_shape(const mv_model_view *model, mv_compute compute, mv_bench_phase phase,
+                         const mv_bench_shape *shape, const mv_ceilings *ceilings)
+{
+    return cost_of_shape(model, compute, phase, shape, ceilings, false);
+}
+
+double mv_linear_of_all_rows(const mv_model_view *model, const mv_bench_shape *shape,
+                             mv_bench_phase phase)
+{
+    return cost_of_shape(model, MV_COMPUTE_F32, phase, shape, NULL, true).linear_flops / 2;
 }

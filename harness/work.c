@@ -80,7 +80,7 @@ bool mv_work_is_explained(char *text, size_t size, const mv_work *work, const mv
         double found, least, most;
     } rows[] = {
         {"linear_multiply_adds", (double)work->linear_multiply_adds, cost.linear_flops / 2,
-         cost.linear_flops / 2},
+         mv_linear_of_all_rows(model, shape, phase)},
         {"output_multiply_adds", (double)work->output_multiply_adds, cost.output_flops / 2,
          cost.output_flops / 2},
         {"attention_pairs", pairs, cost.pairs, rectangle_pairs(&model->params, phase, shape)},

@@ -1,5 +1,6 @@
 /* What the blas backend promises beyond the suites: bits that do not depend on threads, slots that
  * are never read, exact counts, and refusals that say what there is. */
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -39,14 +40,16 @@ static mv_engine_options announced(mv_compute compute, uint32_t n_threads, const
                                .n_options = option != NULL ? 1 : 0};
 }
 
-/* All logits of T tokens, `chunk` a call. */
-static void run(float *logits, mv_compute compute, uint32_t n_threads, uint32_t chunk,
-                const mv_option *option, mv_work *work)
+/* Logits of T tokens, `chunk` a call: a call's rows come one after another. Returns their number.
+ */
+static size_t run(float *logits, mv_logits which, mv_compute compute, uint32_t n_threads,
+                  uint32_t chunk, const mv_option *option, mv_work *work)
 {
     const mv_backend *blas = mv_backend_get();
     const mv_engine_options options = announced(compute, n_threads, option);
     const uint32_t sequence = 0;
     int32_t tokens[T];
+    size_t n_rows = 0;
     mv_engine *engine = NULL;
     for (int i = 0; i < T; i++)
         tokens[i] = i * 37 % (int)view.params.vocab_size;
@@ -54,27 +57,31 @@ static void run(float *logits, mv_compute compute, uint32_t n_threads, uint32_t 
     for (uint32_t at = 0; at < T; at += chunk) {
         uint32_t n = T - at < chunk ? T - at : chunk;
         mv_batch batch = {sizeof batch, 1, &sequence, &n, tokens + at};
-        mv_code code = blas->forward(engine, &batch, MV_LOGITS_ALL,
-                                     logits + (size_t)at * view.params.vocab_size, &error);
+        mv_code code =
+            blas->forward(engine, &batch, which, logits + n_rows * view.params.vocab_size, &error);
         ck_assert_msg(code == MV_OK, "%s", error.message);
+        n_rows += which == MV_LOGITS_ALL ? n : which == MV_LOGITS_LAST ? 1 : 0;
     }
     if (work != NULL)
         blas->work(engine, work, 0);
     blas->close(engine);
+    return n_rows;
 }
 
 static const uint32_t chunks[] = {1, 7, T};
 
 START_TEST(the_number_of_threads_changes_no_bit)
 {
-    const size_t size = (size_t)T * view.params.vocab_size * sizeof *first;
+    const mv_logits which = (mv_logits)_i; /* ALL, LAST */
+    const size_t row_bytes = view.params.vocab_size * sizeof *first;
     for (int compute = 0; compute < 2; compute++) {
         for (size_t i = 0; i < 3; i++) {
-            run(first, (mv_compute)compute, 1, chunks[i], NULL, NULL);
+            run(first, which, (mv_compute)compute, 1, chunks[i], NULL, NULL);
             for (uint32_t n_threads = 1; n_threads <= 3; n_threads++) {
-                run(second, (mv_compute)compute, n_threads, chunks[i], NULL, NULL);
-                ck_assert_msg(memcmp(first, second, size) == 0, "compute %d, chunk %u, %u threads",
-                              compute, chunks[i], n_threads);
+                size_t n =
+                    run(second, which, (mv_compute)compute, n_threads, chunks[i], NULL, NULL);
+                ck_assert_msg(memcmp(first, second, n * row_bytes) == 0,
+                              "compute %d, chunk %u, %u threads", compute, chunks[i], n_threads);
             }
         }
     }
@@ -83,14 +90,15 @@ END_TEST
 
 START_TEST(slots_that_nothing_was_written_to_are_never_read)
 {
+    const mv_logits which = (mv_logits)_i; /* ALL, LAST */
     const mv_option poison = {"poison", "nan"};
-    const size_t size = (size_t)T * view.params.vocab_size * sizeof *first;
+    const size_t row_bytes = view.params.vocab_size * sizeof *first;
     for (int compute = 0; compute < 2; compute++) {
         for (size_t i = 0; i < 3; i++) {
-            run(first, (mv_compute)compute, 2, chunks[i], NULL, NULL);
-            run(second, (mv_compute)compute, 2, chunks[i], &poison, NULL);
-            ck_assert_msg(memcmp(first, second, size) == 0, "compute %d, chunk %u", compute,
-                          chunks[i]);
+            run(first, which, (mv_compute)compute, 2, chunks[i], NULL, NULL);
+            size_t n = run(second, which, (mv_compute)compute, 2, chunks[i], &poison, NULL);
+            ck_assert_msg(memcmp(first, second, n * row_bytes) == 0, "compute %d, chunk %u",
+                          compute, chunks[i]);
         }
     }
 }
@@ -105,12 +113,40 @@ START_TEST(exactly_the_pairs_in_the_window_are_executed)
         pairs += i + 1 < WINDOW ? i + 1 : WINDOW;
     for (size_t i = 0; i < 3; i++) {
         mv_work work = {.struct_size = sizeof work};
-        run(first, MV_COMPUTE_F32, 2, chunks[i], NULL, &work);
+        run(first, MV_LOGITS_ALL, MV_COMPUTE_F32, 2, chunks[i], NULL, &work);
         ck_assert_uint_eq(work.attention_pairs, pairs * p->n_heads * p->n_layers);
         ck_assert_uint_eq(work.attention_multiply_adds, 2 * p->head_dim * work.attention_pairs);
         ck_assert_uint_eq(work.linear_multiply_adds, linear * p->n_layers * T);
         ck_assert_uint_eq(work.output_multiply_adds, (uint64_t)p->dim * p->vocab_size * T);
         ck_assert_uint_eq(work.allocations, 0);
+    }
+}
+END_TEST
+
+/* Keys and values of all tokens; what follows them in the last layer for the last row alone, or for
+ * none. */
+START_TEST(the_last_layer_does_what_the_asked_for_rows_need)
+{
+    const mv_params *p = &view.params;
+    const uint64_t kv = 2ull * p->dim * p->head_dim * p->n_kv_heads;
+    const uint64_t rest = 2ull * p->dim * p->head_dim * p->n_heads + 3ull * p->dim * p->hidden_dim;
+    for (size_t i = 0; i < 3; i++) {
+        const uint64_t calls = (T + chunks[i] - 1) / chunks[i];
+        for (int which = MV_LOGITS_LAST; which <= MV_LOGITS_NONE; which++) {
+            const uint64_t rows = which == MV_LOGITS_LAST ? calls : 0;
+            mv_work work = {.struct_size = sizeof work};
+            uint64_t pairs = 0;
+            for (uint64_t t = 0; t < T; t++) {
+                const bool ends = (t + 1) % chunks[i] == 0 || t + 1 == T;
+                const uint64_t seen = t + 1 < WINDOW ? t + 1 : WINDOW;
+                pairs += seen * (p->n_layers - 1) + (rows > 0 && ends ? seen : 0);
+            }
+            run(first, (mv_logits)which, MV_COMPUTE_F32, 2, chunks[i], NULL, &work);
+            ck_assert_uint_eq(work.linear_multiply_adds,
+                              (kv + rest) * T * (p->n_layers - 1) + kv * T + rest * rows);
+            ck_assert_uint_eq(work.attention_pairs, pairs * p->n_heads);
+            ck_assert_uint_eq(work.output_multiply_adds, (uint64_t)p->dim * p->vocab_size * rows);
+        }
     }
 }
 END_TEST
@@ -215,9 +251,10 @@ static Suite *blas_engine_suite(void)
     TCase *tcase = tcase_create("engine");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, open_model, close_model);
-    tcase_add_test(tcase, the_number_of_threads_changes_no_bit);
-    tcase_add_test(tcase, slots_that_nothing_was_written_to_are_never_read);
+    tcase_add_loop_test(tcase, the_number_of_threads_changes_no_bit, 0, 2);
+    tcase_add_loop_test(tcase, slots_that_nothing_was_written_to_are_never_read, 0, 2);
     tcase_add_test(tcase, exactly_the_pairs_in_the_window_are_executed);
+    tcase_add_test(tcase, the_last_layer_does_what_the_asked_for_rows_need);
     tcase_add_test(tcase, refuses_with_what_there_is);
     tcase_add_test(tcase, says_with_numbers_that_memory_will_not_do);
     tcase_add_test(tcase, says_that_weights_will_not_fit_before_anything_is_read);

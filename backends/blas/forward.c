@@ -72,13 +72,24 @@ static void turn(const mv_engine *e, float *heads, size_t n_heads, const float *
     }
 }
 
-static void turn_row(mv_engine *e, size_t row, const void *unused)
+static void turn_q(mv_engine *e, size_t row, const void *unused)
 {
-    const size_t head_dim = e->p.head_dim;
-    const float *turns = e->turns + row * head_dim;
     (void)unused;
-    turn(e, e->q + row * e->p.n_heads * head_dim, e->p.n_heads, turns);
-    turn(e, e->k + row * e->p.n_kv_heads * head_dim, e->p.n_kv_heads, turns);
+    turn(e, e->q + row * e->p.n_heads * e->p.head_dim, e->p.n_heads,
+         e->turns + row * e->p.head_dim);
+}
+
+static void turn_k(mv_engine *e, size_t row, const void *unused)
+{
+    (void)unused;
+    turn(e, e->k + row * e->p.n_kv_heads * e->p.head_dim, e->p.n_kv_heads,
+         e->turns + row * e->p.head_dim);
+}
+
+static void turn_qk(mv_engine *e, size_t row, const void *unused)
+{
+    turn_q(e, row, unused);
+    turn_k(e, row, unused);
 }
 
 static void silu(mv_engine *e, size_t row, const void *unused)
@@ -158,7 +169,18 @@ static void linear(mv_engine *e, float *y, const mv_tensor *weight, const float 
     e->work.linear_multiply_adds += n_rows * weight->shape[0] * weight->shape[1];
 }
 
-/* x += Attention(RMSNorm(x)) */
+/* x += Attention(RMSNorm(x)), from where heads are known */
+static void leave_attention(mv_engine *e, uint32_t l, uint32_t n_spans, size_t T)
+{
+    const size_t dim = e->p.dim, q_width = (size_t)e->p.n_heads * e->p.head_dim;
+    const int32_t layer = (int32_t)l;
+    tap(e, "attention", layer, n_spans, e->heads, q_width, 0, T);
+    linear(e, e->update, &mv_layer_at(e->model, l)->wo, e->heads, T);
+    tap(e, "attention_out", layer, n_spans, e->update, dim, 0, T);
+    each_row(e, T, dim, add_update, NULL);
+    tap(e, "attention_residual", layer, n_spans, e->x, dim, 0, T);
+}
+
 static void attention_half(mv_engine *e, uint32_t l, uint32_t n_spans, size_t T)
 {
     const mv_layer *w = mv_layer_at(e->model, l);
@@ -170,18 +192,14 @@ static void attention_half(mv_engine *e, uint32_t l, uint32_t n_spans, size_t T)
     tap(e, "attention_norm", layer, n_spans, e->normed, dim, 0, T);
     mv_linear(e, products, 3, e->normed, T);
     e->work.linear_multiply_adds += T * dim * (q_width + 2 * kv_width);
-    each_row(e, T, q_width + kv_width, turn_row, NULL);
+    each_row(e, T, q_width + kv_width, turn_qk, NULL);
     tap(e, "q", layer, n_spans, e->q, q_width, 0, T);
     tap(e, "k", layer, n_spans, e->k, kv_width, 0, T);
     tap(e, "v", layer, n_spans, e->v, kv_width, 0, T);
     mv_cache_take_new(e, T);
     mv_attention(e, l, n_spans);
     mv_cache_write(e, l, n_spans);
-    tap(e, "attention", layer, n_spans, e->heads, q_width, 0, T);
-    linear(e, e->update, &w->wo, e->heads, T);
-    tap(e, "attention_out", layer, n_spans, e->update, dim, 0, T);
-    each_row(e, T, dim, add_update, NULL);
-    tap(e, "attention_residual", layer, n_spans, e->x, dim, 0, T);
+    leave_attention(e, l, n_spans, T);
 }
 
 /* update = W2 (silu(W1 normed) * W3 normed) for rows first ... first + n - 1. Hidden rows are the
@@ -219,41 +237,88 @@ static void feed_forward_half(mv_engine *e, uint32_t l, uint32_t n_spans, size_t
     tap(e, "layer_out", layer, n_spans, e->x, dim, 0, T);
 }
 
-/* The last row of each sequence moves up to row i, and spans shrink to it, so that the rest is the
- * same for all rows and for the last ones. Spans are in the order of their rows. */
-static size_t keep_last_rows(mv_engine *e, uint32_t n_spans)
+/* The last row of each sequence moves up to row i. */
+static void keep_rows(const mv_engine *e, uint32_t n_spans, void *rows, size_t row_bytes)
 {
-    const size_t dim = e->p.dim;
+    for (uint32_t i = 0; i < n_spans; i++) {
+        const mv_span *s = &e->spans[i];
+        memmove((char *)rows + i * row_bytes, (char *)rows + (s->row + s->n - 1) * row_bytes,
+                row_bytes);
+    }
+}
+
+/* After keep_rows() of all that is still needed: as if the call had brought only the last token of
+ * each sequence, so that the rest is the same for all rows and for the last ones. */
+static size_t keep_last_spans(mv_engine *e, uint32_t n_spans)
+{
     for (uint32_t i = 0; i < n_spans; i++) {
         mv_span *s = &e->spans[i];
-        memmove(e->normed + i * dim, e->normed + (s->row + s->n - 1) * dim,
-                dim * sizeof *e->normed);
         *s = (mv_span){s->sequence, s->start + s->n - 1, 1, i};
     }
     return n_spans;
+}
+
+/* The last layer where nobody looks at the other rows: keys and values of all, for later calls, and
+ * the rest for the last row of each sequence. What that row sees is in the cache once all are
+ * written: the W newest. Returns how many rows are left. */
+static size_t last_layer(mv_engine *e, uint32_t l, uint32_t n_spans, size_t T, bool only_cache)
+{
+    const mv_layer *w = mv_layer_at(e->model, l);
+    const size_t dim = e->p.dim, head_dim = e->p.head_dim, kv_width = e->p.n_kv_heads * head_dim;
+    const mv_product products[] = {{e->k, &w->wk}, {e->v, &w->wv}};
+    each_row(e, T, dim, norm, e->scales + 2 * l * dim);
+    mv_linear(e, products, 2, e->normed, T);
+    e->work.linear_multiply_adds += 2 * T * dim * kv_width;
+    each_row(e, T, kv_width, turn_k, NULL);
+    mv_cache_take_new(e, T);
+    mv_cache_write(e, l, n_spans);
+    if (only_cache)
+        return 0;
+    keep_rows(e, n_spans, e->x, dim * sizeof *e->x);
+    keep_rows(e, n_spans, e->normed, dim * sizeof *e->normed);
+    keep_rows(e, n_spans, e->turns, head_dim * sizeof *e->turns);
+    keep_rows(e, n_spans, e->new_k, kv_width * e->kv_size);
+    keep_rows(e, n_spans, e->new_v, kv_width * e->kv_size);
+    T = keep_last_spans(e, n_spans);
+    linear(e, e->q, &w->wq, e->normed, T);
+    each_row(e, T, e->p.n_heads * head_dim, turn_q, NULL);
+    mv_attention(e, l, n_spans);
+    leave_attention(e, l, n_spans, T);
+    feed_forward_half(e, l, n_spans, T);
+    return T;
 }
 
 void mv_forward(mv_engine *e, uint32_t n_spans, const int32_t *tokens, size_t n_rows,
                 mv_logits which, float *logits)
 {
     const size_t dim = e->p.dim, vocab_size = e->p.vocab_size;
+    const uint32_t last = e->p.n_layers - 1;
     const turns_job turns = {n_spans};
     const mv_product output = {logits, &e->model->output};
+    const bool few = which == MV_LOGITS_NONE || (which == MV_LOGITS_LAST && n_rows > n_spans);
     each_row(e, n_rows, dim, embed, tokens);
     tap(e, "embedding", -1, n_spans, e->x, dim, 0, n_rows);
     each_row(e, n_rows, 64 * e->p.head_dim, find_turns, &turns);
-    for (uint32_t l = 0; l < e->p.n_layers; l++) {
+    for (uint32_t l = 0; l < last; l++) {
         attention_half(e, l, n_spans, n_rows);
         feed_forward_half(e, l, n_spans, n_rows);
     }
-    if (which == MV_LOGITS_NONE && e->tap == NULL)
+    if (few && e->tap == NULL) {
+        n_rows = last_layer(e, last, n_spans, n_rows, which == MV_LOGITS_NONE);
+    } else {
+        attention_half(e, last, n_spans, n_rows);
+        feed_forward_half(e, last, n_spans, n_rows);
+    }
+    if (n_rows == 0)
         return;
     each_row(e, n_rows, dim, norm, e->scales + 2 * (size_t)e->p.n_layers * dim);
     tap(e, "norm", -1, n_spans, e->normed, dim, 0, n_rows);
     if (which == MV_LOGITS_NONE)
         return;
-    if (which == MV_LOGITS_LAST)
-        n_rows = keep_last_rows(e, n_spans);
+    if (which == MV_LOGITS_LAST && n_rows > n_spans) { /* with a tap */
+        keep_rows(e, n_spans, e->normed, dim * sizeof *e->normed);
+        n_rows = keep_last_spans(e, n_spans);
+    }
     mv_linear(e, &output, 1, e->normed, n_rows);
     e->work.output_multiply_adds += n_rows * dim * vocab_size;
     tap(e, "logits", -1, n_spans, logits, vocab_size, 0, n_rows);

@@ -6,6 +6,8 @@
  */
 #include "backends/blas/gemm.h"
 
+#include <string.h>
+
 enum { BLOCK_K = 256, SHORT_K = 512, BLOCK_ROWS = 96, PANELS_IN_GROUP = 8 };
 
 /* A block is also how many products are summed one after the other, which is where a sum loses its
@@ -43,10 +45,11 @@ static size_t x_room(const mv_gemm *g, size_t k)
     return rounded_up(MV_GEMM_MAX_ROWS, panels_of(g)->mr) * n_blocks(g, k) * block_of(k);
 }
 
+/* A group of panels, and the sums of all rows with it. */
 static size_t worker_room(const mv_gemm *g, size_t n, size_t k)
 {
     (void)n, (void)k;
-    return PANELS_IN_GROUP * panels_of(g)->nr * BLOCK_K;
+    return PANELS_IN_GROUP * panels_of(g)->nr * (BLOCK_K + MV_GEMM_MAX_ROWS);
 }
 
 static size_t slab(const mv_gemm *g, size_t n, size_t k)
@@ -71,15 +74,26 @@ static void prepare(const mv_gemm *g, const float *x, size_t m, size_t k, size_t
     panels_of(g)->pack_x(x_block(g, m, k, part), x + part * block_of(k), k, m, width_of(k, part));
 }
 
-/* Rows from ... to - 1 of x with every panel of a group.   w: [n_panels][packed_k][nr] */
-static void multiply_rows(const mv_panels *p, float *y, size_t y_stride, const float *x,
-                          const float *w, size_t width, size_t from, size_t to, size_t n, bool add)
+/* Rows from ... to - 1 of x with every panel of a group.   w: [n_panels][packed_k][nr]
+ * sums: [n_panels][m][nr] */
+static void multiply_rows(const mv_panels *p, float *sums, size_t m, const float *x, const float *w,
+                          size_t width, size_t from, size_t to, size_t n, bool add)
 {
     const size_t packed = p->packed_k(width);
     for (size_t j = 0; j < n; j += p->nr) {
         for (size_t t = from; t < to; t += p->mr)
-            p->tile(y + t * y_stride + j, y_stride, x + t * packed, w + j * packed, width,
+            p->tile(sums + j * m + t * p->nr, p->nr, x + t * packed, w + j * packed, width,
                     to - t < p->mr ? to - t : p->mr, n - j < p->nr ? n - j : p->nr, add);
+    }
+}
+
+/* sums to y [m, n] */
+static void store(float *y, size_t y_stride, const float *sums, size_t m, size_t n, size_t nr)
+{
+    for (size_t t = 0; t < m; t++) {
+        for (size_t j = 0; j < n; j += nr)
+            memcpy(y + t * y_stride + j, sums + j * m + t * nr,
+                   (n - j < nr ? n - j : nr) * sizeof *y);
     }
 }
 
@@ -89,6 +103,7 @@ static void multiply(const mv_gemm *g, float *y, size_t y_stride, const float *x
     const mv_panels *p = panels_of(g);
     const size_t k = w->shape[1], size = w->dtype == MV_DTYPE_F32 ? 4 : 2;
     float *group = g->scratch + worker * g->scratch_stride;
+    float *sums = group + PANELS_IN_GROUP * p->nr * BLOCK_K;
     (void)x; /* packed already */
     for (size_t block = 0; block < n_blocks(g, k); block++) {
         const size_t width = width_of(k, block), packed = p->packed_k(width);
@@ -97,9 +112,10 @@ static void multiply(const mv_gemm *g, float *y, size_t y_stride, const float *x
             p->pack_w(group + j * packed, rows + j * k * size, w->dtype, k,
                       to - from - j < p->nr ? to - from - j : p->nr, width);
         for (size_t t = 0; t < m; t += BLOCK_ROWS)
-            multiply_rows(p, y + from, y_stride, x_block(g, m, k, block), group, width, t,
+            multiply_rows(p, sums, m, x_block(g, m, k, block), group, width, t,
                           m - t < BLOCK_ROWS ? m : t + BLOCK_ROWS, to - from, block > 0);
     }
+    store(y + from, y_stride, sums, m, to - from, p->nr);
 }
 
 const mv_gemm_provider mv_gemm_own = {
