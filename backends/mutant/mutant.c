@@ -55,6 +55,13 @@ static path path_of(const span *s)
     return s->start == 0 ? PATH_WHOLE : s->n > 1 ? PATH_CHUNK : PATH_DECODE;
 }
 
+/* The last layer of a call that wants the last rows alone: an engine may leave out the others
+ * there, and take what is left for the whole call. */
+static bool is_short(const mv_engine *e, uint32_t layer, const span *s)
+{
+    return mutant_asked == MV_LOGITS_LAST && layer + 1 == e->p.n_layers && s->n > 1;
+}
+
 /* Rounded to so many significant bits: 8 is bfloat16, 11 float16 and TF32, 4 FP8 E4M3, each without
  * its limits of range. Veltkamp's splitting, so it is fast. */
 static real rounded(real value, int bits)

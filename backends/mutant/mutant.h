@@ -30,6 +30,10 @@ typedef struct mutant {
 /* [N_FAULTS], by fault; number FAULT_none is the reference itself. */
 extern const mutant mutants[N_FAULTS];
 
+/* What the forward() in progress was asked for: the parts of the reference where most seams are
+ * compute the same whatever it is. */
+extern _Thread_local mv_logits mutant_asked;
+
 const char *mutant_kind_name(mutant_kind kind); /* "bug", "claim", "benign", "equivalent" */
 
 /* MV_ERR_ARGUMENT: no such mutant; the message names the nearest ones. */

@@ -114,6 +114,7 @@ static mv_code forward(mv_engine *e, const mv_batch *batch, mv_logits which, flo
     float last = 0;
     if (n_logits > 0)
         memcpy(&last, logits + n_logits - 1, sizeof last);
+    mutant_asked = which;
     mv_code code = e->part->forward(e->engine, batch, which, logits, error);
     if (code != MV_OK || n_logits == 0)
         return code;

@@ -13,6 +13,8 @@ const mutant mutants[N_FAULTS] = {
 #undef MUTANT
 };
 
+_Thread_local mv_logits mutant_asked;
+
 const char *mutant_kind_name(mutant_kind kind)
 {
     static const char *const names[] = {"bug", "claim", "benign", "equivalent"};

@@ -85,6 +85,8 @@ static bool is_cached(const mv_engine *e, uint32_t layer, const span *s, uint64_
         return token < e->n_slots;
     case FAULT_ring_drops_last_of_chunk:
         return correct && (s->n == 1 || token + 1 < s->n);
+    case FAULT_last_layer_not_cached_without_logits:
+        return correct && (mutant_asked != MV_LOGITS_NONE || layer + 1 != e->p.n_layers);
     case FAULT_ring_ignores_chunk_of_w:
         return correct && s->n != e->p.sliding_window;
     default:
@@ -189,6 +191,9 @@ static const real *row_at(const mv_engine *e, const real *fresh, real *cache, ui
 {
     const size_t width = (size_t)e->p.n_kv_heads * e->p.head_dim; /* K*E */
     if (position >= s->start + s->n) /* a slot that nothing was written to, see slots_read() */
+        return cache_row(e, cache, layer, s, position % e->n_slots);
+    if (planted(e) == FAULT_last_query_before_its_chunk_is_cached && is_short(e, layer, s) &&
+        position + 1 < s->start + s->n)
         return cache_row(e, cache, layer, s, position % e->n_slots);
     if (planted(e) == FAULT_batch_sees_neighbour && position == s->start && s->row > 0)
         return fresh + (s->row - 1) * width;

@@ -8,6 +8,8 @@ static uint64_t rope_position(const mv_engine *e, uint32_t layer, const span *s,
     switch (planted(e)) {
     case FAULT_rope_restarts_with_chunk:
         return token;
+    case FAULT_last_query_at_first_position:
+        return is_query && is_short(e, layer, s) && token + 1 == s->n ? s->start : correct;
     case FAULT_rope_query_plus_1:
         return is_query ? correct + 1 : correct;
     case FAULT_rope_position_mod_w:
