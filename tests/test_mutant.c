@@ -78,7 +78,7 @@ static void call(const mv_backend *backend, mv_engine *engine, mv_logits which, 
     tokens[n / 2] = (int32_t)view.params.vocab_size / 3;
     tokens[n - 1] = n > 2 ? 0 : tokens[n - 1];
     const mv_batch batch = {sizeof batch, n_parts, sequences, n_tokens, tokens};
-    const size_t n_new = which == MV_LOGITS_LAST ? n_parts : n;
+    const size_t n_new = which == MV_LOGITS_ALL ? n : which == MV_LOGITS_LAST ? n_parts : 0;
     ck_assert_uint_le(a->n + n_new, MAX_ROWS);
     if (a->code == MV_OK)
         a->code = backend->forward(engine, &batch, which, a->logits + a->n * view.params.vocab_size,
@@ -102,11 +102,13 @@ static void go_back(const mv_backend *backend, mv_engine *engine, uint32_t seque
         a->n_refused++;
 }
 
-/* Whole prompts, pieces below, at and above W, single tokens, ragged batches, last rows, resets. */
+/* Whole prompts, pieces below, at and above W, single tokens, ragged batches, last rows, none,
+ * resets. */
 static void ask(const mv_backend *backend, mv_engine *engine, answers *a)
 {
     static const uint32_t of_sequence_2[] = {20, 5, 3, 1, 1}, of_sequence_0[] = {3, 1, 1, 4, 1};
-    static const uint32_t both[] = {1, 0}, lengths[] = {9, 5}, ones[] = {1, 1}, two = 2, six = 6;
+    static const uint32_t both[] = {1, 0}, lengths[] = {9, 5}, ones[] = {1, 1};
+    static const uint32_t one = 1, two = 2, six = 6;
     const uint32_t W = view.params.sliding_window > 0 ? view.params.sliding_window : 8;
     for (size_t i = 0; i < 5; i++)
         call_one(backend, engine, 2, of_sequence_2[i], a);
@@ -121,6 +123,7 @@ static void ask(const mv_backend *backend, mv_engine *engine, answers *a)
         call_one(backend, engine, 2, 1, a);
     call_one(backend, engine, 2, W, a);
     call_one(backend, engine, 2, 26, a);
+    call(backend, engine, MV_LOGITS_NONE, 1, &one, &six, a);
     call(backend, engine, MV_LOGITS_LAST, 2, both, lengths, a);
     call(backend, engine, MV_LOGITS_ALL, 2, both, ones, a);
     go_back(backend, engine, 2, W + 30, a); /* where it is */

@@ -377,7 +377,7 @@ START_TEST(chunks_around_the_window_work_beside_a_case_without_one)
     find("window 0 chunk 5");
     options.windows = "1";
     ck_assert_int_eq(run("chunking").verdict, MV_VERDICT_PASS);
-    ck_assert_uint_eq(results.n_cases, 3); /* whole, 1, 2 */
+    ck_assert_uint_eq(results.n_cases, 4); /* whole, 1, 2, half unseen */
 }
 END_TEST
 
