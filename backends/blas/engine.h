@@ -112,7 +112,9 @@ MV_MUST_CHECK mv_code mv_memory_take(mv_engine *e, const mv_engine_options *opti
                                      mv_error *error);
 void mv_memory_free(mv_engine *e);
 
-/* resident.c: bytes of weights that are not in memory; counts on until it is more than `enough`. */
+/* resident.c: bytes of the lent matrices, and of those that are not in memory; counts on until it
+ * is more than `enough`. */
+uint64_t mv_weights_lent(const mv_engine *e);
 uint64_t mv_weights_absent(const mv_engine *e, uint64_t enough);
 
 /* options.c: compute type, threads, and key=value; chooses kernels and provider. */

@@ -86,30 +86,18 @@ static double gib(uint64_t bytes)
     return (double)bytes / (1 << 30);
 }
 
-/* Of the lent weights, wherever they are. */
-static uint64_t weights_bytes(const mv_engine *e)
-{
-    uint64_t bytes = e->model->tok_embeddings.size_bytes + e->model->output.size_bytes;
-    for (uint32_t l = 0; l < e->p.n_layers; l++) {
-        const mv_layer *w = mv_layer_at(e->model, l);
-        bytes += w->wq.size_bytes + w->wk.size_bytes + w->wv.size_bytes + w->wo.size_bytes +
-                 w->w1.size_bytes + w->w2.size_bytes + w->w3.size_bytes;
-    }
-    return bytes;
-}
-
 static mv_code check_room(const mv_engine *e, uint64_t cache, uint64_t scratch, mv_error *error)
 {
-    const uint64_t free = bytes_available(), left = free - cache - scratch;
-    if (cache + scratch <= free && mv_weights_absent(e, left) <= left)
+    const uint64_t free = bytes_available(), own = cache + scratch;
+    if (own <= free && mv_weights_absent(e, free - own) <= free - own)
         return MV_OK;
-    if (cache + scratch <= free)
+    if (own <= free)
         return mv_fail(error, MV_ERR_MEMORY,
                        "blas: the weights (%.2f GiB, most of them not in memory yet) and %.2f GiB "
                        "for cache and scratch need more than the %.2f GiB that are available: they "
                        "would be read from disk again for every call; bring a smaller model, or "
                        "more memory",
-                       gib(weights_bytes(e)), gib(cache + scratch), gib(free));
+                       gib(mv_weights_lent(e)), gib(own), gib(free));
     return mv_fail(error, MV_ERR_MEMORY,
                    "blas: %.2f GiB are needed beside the weights (cache %.2f for %u sequences of "
                    "%zu positions, scratch %.2f for %u tokens a call), %.2f GiB are available; "

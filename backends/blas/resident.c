@@ -30,16 +30,34 @@ static uint64_t absent_bytes(const mv_tensor *t, uint64_t enough)
     return absent;
 }
 
-uint64_t mv_weights_absent(const mv_engine *e, uint64_t enough)
+/* What measure() says of each matrix, added up until it is more than `enough`. */
+static uint64_t add_up(const mv_engine *e, uint64_t enough,
+                       uint64_t (*measure)(const mv_tensor *t, uint64_t enough))
 {
-    uint64_t absent = absent_bytes(&e->model->tok_embeddings, enough);
-    if (absent <= enough)
-        absent += absent_bytes(&e->model->output, enough - absent);
+    uint64_t bytes = measure(&e->model->tok_embeddings, enough);
+    if (bytes <= enough)
+        bytes += measure(&e->model->output, enough - bytes);
     for (uint32_t l = 0; l < e->p.n_layers; l++) {
         const mv_layer *w = mv_layer_at(e->model, l);
         const mv_tensor *all[] = {&w->wq, &w->wk, &w->wv, &w->wo, &w->w1, &w->w2, &w->w3};
-        for (size_t i = 0; i < sizeof all / sizeof all[0] && absent <= enough; i++)
-            absent += absent_bytes(all[i], enough - absent);
+        for (size_t i = 0; i < sizeof all / sizeof all[0] && bytes <= enough; i++)
+            bytes += measure(all[i], enough - bytes);
     }
-    return absent;
+    return bytes;
+}
+
+static uint64_t size_bytes(const mv_tensor *t, uint64_t enough)
+{
+    (void)enough;
+    return t->size_bytes;
+}
+
+uint64_t mv_weights_lent(const mv_engine *e)
+{
+    return add_up(e, UINT64_MAX, size_bytes);
+}
+
+uint64_t mv_weights_absent(const mv_engine *e, uint64_t enough)
+{
+    return add_up(e, enough, absent_bytes);
 }
