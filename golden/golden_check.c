@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "golden/golden_private.h"
+#include "harness/quote.h"
 
 typedef struct checker {
     const mv_golden *golden;
@@ -36,7 +37,7 @@ static mv_code check_weights(const mv_golden *golden, const char *path, mv_code 
         mv_weight_describe(&known, &golden->params, i);
         if (strcmp(weight->name, known.name) != 0)
             return mv_fail(error, refusal, "%.160s: /model/weights: row %zu is '%s', expected '%s'",
-                           path, i, weight->name, known.name);
+                           path, i, mv_plain(weight->name).text, known.name);
         if (weight->shape[0] != known.shape[0] || weight->shape[1] != known.shape[1])
             return mv_fail(error, refusal,
                            "%.160s: /model/weights: %s is [%llu, %llu], expected [%llu, %llu]",

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "golden/golden_private.h"
+#include "harness/quote.h"
 
 enum { CHUNK_BYTES = 1 << 20 };
 
@@ -27,17 +28,30 @@ static herr_t take_reason(unsigned n, const H5E_error2_t *frame, void *cookie)
     return 0;
 }
 
-void golden_fail(golden_file *file, const char *object, const char *format, ...)
+/* Paths, texts and HDF5's reasons may all be the file's own words. */
+static void make_printable(char *text)
 {
-    char what[256], reason[128] = "";
+    for (; *text != '\0'; text++) {
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+    }
+}
+
+void golden_fail(golden_file *file, const char *path, const char *format, ...)
+{
+    char object[200], what[256], reason[128] = "";
     va_list args;
     if (file->code != MV_OK)
         return;
+    (void)snprintf(object, sizeof object, "%s", path);
     va_start(args, format);
     (void)vsnprintf(what, sizeof what, format, args);
     va_end(args);
     (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_reason, reason);
     (void)H5Eclear2(H5E_DEFAULT);
+    make_printable(object);
+    make_printable(what);
+    make_printable(reason);
     file->code = mv_fail(file->error, file->writes ? MV_ERR_IO : MV_ERR_FORMAT,
                          "%.160s: %s: %s%s%s%s", file->path, object, what,
                          reason[0] != '\0' ? " (HDF5: " : "", reason, reason[0] != '\0' ? ")" : "");
@@ -211,7 +225,7 @@ golden_dims golden_get_dims(golden_file *file, const char *path, int rank)
     return dims;
 }
 
-/* Bytes of a dataset; 0, with the reason, for one that no file of this size can hold. */
+/* Bytes of a dataset; fails for one that no file of this size can hold. */
 static size_t bounded_size(golden_file *file, const char *path, hid_t type, golden_dims dims)
 {
     size_t size = 0;
@@ -229,10 +243,10 @@ void *golden_read_dataset(golden_file *file, const char *path, hid_t set, hid_t 
                           golden_dims dims, size_t *size)
 {
     *size = bounded_size(file, path, type, dims);
-    void *data = *size > 0 ? calloc(1, *size) : NULL;
+    void *data = file->code == MV_OK ? calloc(1, *size + 1) : NULL;
     if (data == NULL && file->code == MV_OK)
         file->code = mv_fail(file->error, MV_ERR_MEMORY, "%s: %s: no memory for %zu bytes",
-                             file->path, path, *size);
+                             file->path, mv_plain(path).text, *size);
     else if (data != NULL && H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
         golden_fail(file, path, "cannot be read");
     return data;

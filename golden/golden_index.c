@@ -164,8 +164,8 @@ static void check_unknown_dataset(golden_file *file, const char *path)
 
 static void check_unknown_attribute(golden_file *file, const char *path)
 {
-    char group[160], text[MAX_ATTRIBUTE];
-    (void)snprintf(group, sizeof group, "%s", path);
+    char group[sizeof((golden_entry *)NULL)->path + 1], text[MAX_ATTRIBUTE];
+    (void)snprintf(group, sizeof group, "%s", path); /* all of it: the @ may be its last byte */
     char *key = strchr(group, '@');
     *key++ = '\0';
     hid_t attribute = H5Aopen_by_name(file->id, group, key, H5P_DEFAULT, H5P_DEFAULT);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "golden/golden_private.h"
+#include "harness/quote.h"
 #include "harness/tensor_file.h"
 
 void golden_describe_weight(mv_golden_weight *weight, const mv_model_view *model, size_t index)
@@ -71,9 +72,9 @@ mv_code mv_golden_match(const mv_golden *golden, const char *path, const mv_mode
     mv_golden_weight weight;
     if (!golden_same_params(&golden->params, &model->params, &row))
         return mv_fail(error, MV_ERR_FORMAT,
-                       "%.160s: /model@%s: the golden of another model (%.120s): %s is %.9g there "
+                       "%.160s: /model@%s: the golden of another model (%s): %s is %.9g there "
                        "and %.9g in this one",
-                       path, row->key, golden->model_spec, row->key,
+                       path, row->key, mv_plain(golden->model_spec).text, row->key,
                        golden_param_get(&golden->params, row),
                        golden_param_get(&model->params, row));
     for (size_t i = 0; i < golden->n_weights; i++) {
@@ -81,15 +82,16 @@ mv_code mv_golden_match(const mv_golden *golden, const char *path, const mv_mode
         golden_describe_weight(&weight, model, i);
         if (strcmp(weight.dtype, expected->dtype) != 0)
             return mv_fail(error, MV_ERR_FORMAT,
-                           "%.160s: /model/weights: the golden of another model (%.120s): %s is %s "
+                           "%.160s: /model/weights: the golden of another model (%s): %s is %s "
                            "there and %s in this one",
-                           path, golden->model_spec, expected->name, expected->dtype, weight.dtype);
+                           path, mv_plain(golden->model_spec).text, expected->name,
+                           mv_plain(expected->dtype).text, weight.dtype);
         if (strcmp(weight.sha256, expected->sha256) != 0)
             return mv_fail(error, MV_ERR_FORMAT,
-                           "%.160s: /model/weights: the golden of another model (%.120s): the "
+                           "%.160s: /model/weights: the golden of another model (%s): the "
                            "sha256 of %s is %.12s... there and %.12s... in this one",
-                           path, golden->model_spec, expected->name, expected->sha256,
-                           weight.sha256);
+                           path, mv_plain(golden->model_spec).text, expected->name,
+                           expected->sha256, weight.sha256);
     }
     return MV_OK;
 }

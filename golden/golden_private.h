@@ -53,9 +53,10 @@ typedef struct golden_file {
 /* Silences HDF5's own printing for the life of the process. */
 void golden_quiet(void);
 
-/* code = MV_ERR_FORMAT (reading) or MV_ERR_IO (writing), "PATH: OBJECT: WHAT (hdf5's reason)". */
+/* code = MV_ERR_FORMAT (reading) or MV_ERR_IO (writing), "FILE: PATH: WHAT (hdf5's reason)". path
+ * and WHAT may have the file's own words in them: what is not printable becomes '?'. */
 MV_PRINTF(3, 4)
-void golden_fail(golden_file *file, const char *object, const char *format, ...);
+void golden_fail(golden_file *file, const char *path, const char *format, ...);
 
 void golden_open_file(golden_file *file, const char *path, uint64_t size_bytes, mv_error *error);
 void golden_create_file(golden_file *file, const char *path, mv_error *error);

@@ -121,7 +121,7 @@ static mv_code open_consolidated(mv_checkpoint *checkpoint, const char *folder, 
     }
     checkpoint->n_files = 1;
     checkpoint->files[0].path = path;
-    return pth ? mv_pth_open(&checkpoint->files[0].file, path, error)
+    return pth ? mv_pth_open_unchecked(&checkpoint->files[0].file, path, error)
                : mv_safetensors_open(&checkpoint->files[0].file, path, error);
 }
 

@@ -23,8 +23,8 @@ typedef struct mv_checkpoint {
     void *copies;     /* q and k of Hugging Face's layout */
 } mv_checkpoint;
 
-/* Mistral's layout is preferred where a folder has both. Yours: close with mv_checkpoint_close().
- */
+/* Mistral's layout is preferred where a folder has both. The checksums of a .pth are left to be
+ * compared: tensor_sum.h. Yours: close with mv_checkpoint_close(). */
 MV_MUST_CHECK mv_code mv_checkpoint_open(mv_checkpoint **checkpoint, const char *folder,
                                          mv_error *error);
 void mv_checkpoint_close(mv_checkpoint **checkpoint);

@@ -60,10 +60,12 @@ static mv_code list_tensors(conversion *c, mv_error *error)
     c->n_tensors = hf && is_tied(c->view) ? n - 1 : n; /* the output is the last */
     for (size_t i = 0; i < c->n_tensors; i++) {
         mv_weight *weight = &c->weights[i];
+        const mv_tensor *from = mv_weight_at(c->view, i);
         mv_weight_describe(weight, &c->view->params, i);
         c->tensors[i] = (mv_out_tensor){.name = hf ? weight->hf_name : weight->name,
-                                        .from = mv_weight_at(c->view, i),
-                                        .n_halved_heads = hf ? weight->n_rope_heads : 0};
+                                        .from = from,
+                                        .n_halved_heads = hf ? weight->n_rope_heads : 0,
+                                        .sum = mv_model_find_sum(c->model, from)};
     }
     return MV_OK;
 }
@@ -222,6 +224,8 @@ mv_code mv_convert(const mv_model *model, const char *folder, const mv_convert_o
     if (code != MV_OK)
         return code;
     code = write_all(&c, error);
+    if (code == MV_OK) /* of what was written in another order, or shares a storage */
+        code = mv_model_check_sums(model, error);
     if (code == MV_OK)
         code = mv_new_folder_commit(&c.folder, error);
     mv_new_folder_discard(&c.folder);

@@ -6,7 +6,7 @@
 
 #include "harness/checkpoint.h"
 #include "harness/synthetic.h"
-#include "harness/tensor_file.h"
+#include "harness/tensor_sum.h"
 #include "harness/tiny.h"
 #include "harness/weights.h"
 
@@ -16,7 +16,7 @@ struct mv_model {
     mv_checkpoint *checkpoint; /* is not NULL */
 };
 
-mv_code mv_model_open(mv_model **model, const char *spec, mv_error *error)
+mv_code mv_model_open_unchecked(mv_model **model, const char *spec, mv_error *error)
 {
     mv_model *opened = calloc(1, sizeof *opened);
     char *tiny = NULL;
@@ -40,6 +40,40 @@ mv_code mv_model_open(mv_model **model, const char *spec, mv_error *error)
     }
     *model = opened;
     return MV_OK;
+}
+
+mv_code mv_model_open(mv_model **model, const char *spec, mv_error *error)
+{
+    mv_model *opened = NULL;
+    mv_code code = mv_model_open_unchecked(&opened, spec, error);
+    if (code == MV_OK)
+        code = mv_model_check_sums(opened, error);
+    if (code == MV_OK)
+        *model = opened;
+    else
+        mv_model_close(&opened);
+    return code;
+}
+
+/* Only a .pth has them, and it is one file. */
+static const mv_tensor_file *file_with_sums(const mv_model *model)
+{
+    const mv_checkpoint *checkpoint = model->checkpoint;
+    return checkpoint != NULL && checkpoint->n_files == 1 ? checkpoint->files[0].file : NULL;
+}
+
+mv_tensor_sum *mv_model_find_sum(const mv_model *model, const mv_tensor *tensor)
+{
+    const mv_tensor_file *file = file_with_sums(model);
+    return file == NULL
+               ? NULL
+               : mv_tensor_sums_find(file->sums, file->n_sums, tensor->data, tensor->size_bytes);
+}
+
+mv_code mv_model_check_sums(const mv_model *model, mv_error *error)
+{
+    const mv_tensor_file *file = file_with_sums(model);
+    return file == NULL ? MV_OK : mv_tensor_sums_check(file->sums, file->n_sums, error);
 }
 
 void mv_model_close(mv_model **model)

@@ -24,6 +24,16 @@ typedef struct mv_model mv_model;
 MV_MUST_CHECK mv_code mv_model_open(mv_model **model, const char *spec, mv_error *error);
 void mv_model_close(mv_model **model);
 
+/* The same, but what a .pth says about its own bytes has not been compared with them: for
+ * mv_convert(), which reads them all and compares, and for what never reads them. */
+MV_MUST_CHECK mv_code mv_model_open_unchecked(mv_model **model, const char *spec, mv_error *error);
+
+/* What is still to be compared. find: the checksum of just this tensor's bytes, or NULL; borrowed.
+ * check: all that nobody has compared. */
+typedef struct mv_tensor_sum mv_tensor_sum;
+mv_tensor_sum *mv_model_find_sum(const mv_model *model, const mv_tensor *tensor);
+MV_MUST_CHECK mv_code mv_model_check_sums(const mv_model *model, mv_error *error);
+
 /* Borrowed until close. */
 const mv_model_view *mv_model_get_view(const mv_model *model);
 const char *mv_model_get_spec(const mv_model *model);

@@ -17,7 +17,8 @@ MV_MUST_CHECK mv_code mv_hf_open_files(mv_checkpoint *checkpoint, const char *fo
 MV_MUST_CHECK mv_code mv_hf_bind_tied_output(mv_model_view *view, const mv_tensor *own,
                                              const char *path, mv_error *error);
 
-/* Replaces every wq and wk of the view by a copy in interleaved order: 1.3 of a 7B's 14.5 GB. */
+/* Replaces every wq and wk of the view by a copy in interleaved order: 1.3 of a 7B's 14.5 GB, by
+ * all cores. */
 MV_MUST_CHECK mv_code mv_hf_interleave(mv_checkpoint *checkpoint, mv_error *error);
 
 /* Puts the rows of a q or k projection back into interleaved order. In the file, the rows of each

@@ -21,8 +21,8 @@ MV_MUST_CHECK mv_code mv_out_file_write(mv_out_file *file, const void *bytes, ui
                                         mv_error *error);
 
 /* *crc: receives the checksum (crc32.h), taken by a second thread where there is a core for it; or
- * NULL. As fast as cp where the tensor lies as it is to be written: it goes from its mapping to the
- * file. */
+ * NULL. The same checksum is compared with tensor->sum, where there is one (MV_ERR_FORMAT). As fast
+ * as cp where the tensor lies as it is to be written: it goes from its mapping to the file. */
 MV_MUST_CHECK mv_code mv_out_file_write_tensor(mv_out_file *file, const mv_out_tensor *tensor,
                                                uint32_t *crc, const mv_write_watch *watch,
                                                mv_error *error);

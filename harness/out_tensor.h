@@ -8,13 +8,14 @@
 
 #include <stdbool.h>
 
-#include "backends/mistral_backend.h"
+#include "harness/tensor_sum.h"
 
 typedef struct mv_out_tensor {
     const char *name;        /* in the file; borrowed */
     const mv_tensor *from;   /* borrowed; from->name does not count */
     uint32_t n_halved_heads; /* > 0: the rows of so many heads, from (head_dim / 2, 2) as Mistral
                                 has them to (2, head_dim / 2) as Hugging Face has them */
+    mv_tensor_sum *sum; /* compared on the way, where rows keep their order; or NULL. borrowed */
 } mv_out_tensor;
 
 /* n bytes of what is to be written, from offset on; offset + n <= from->size_bytes. */

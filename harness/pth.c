@@ -1,7 +1,7 @@
 /* pth.c - torch.save's ZIP: PREFIX/data.pkl says what there is, PREFIX/data/KEY hold the numbers.
  *
- * The numbers stay where they are in the mapped file, as those of safetensors do; but opening reads
- * all of them once, for their checksums. Copied are only views that are not contiguous, and
+ * The numbers stay where they are in the mapped file, as those of safetensors do; but all of them
+ * are read once, for their checksums. Copied are only views that are not contiguous, and
  * storages that do not begin at a multiple of their element's size.
  */
 #include <stdlib.h>
@@ -111,7 +111,7 @@ static mv_code take_block(pth_reader *r, void **block, uint64_t size)
     return MV_OK;
 }
 
-/* *bytes: in the mapping, whose checksum is taken later, or in a block. */
+/* *bytes: in the mapping, whose checksum is compared later, or in a block. */
 static mv_code take_storage(pth_reader *r, const zip_entry *entry, uint64_t size, size_t element,
                             const void **bytes)
 {
@@ -119,8 +119,7 @@ static mv_code take_storage(pth_reader *r, const zip_entry *entry, uint64_t size
     const unsigned char *there = mv_zip_map_find(&r->state->map, entry->index, size);
     if (there != NULL && (uintptr_t)there % element == 0) {
         *bytes = there;
-        r->sums[r->n_sums++] = (pth_sum){entry, there, size, 0};
-        return MV_OK;
+        return pth_add_sum(r, entry, there, size);
     }
     mv_code code = take_block(r, &block, size);
     *bytes = block;
@@ -235,14 +234,12 @@ static mv_code read_tensors(pth_reader *r, mv_tensor *tensors)
         if (code == MV_OK)
             code = fill_tensor(r, &tensors[spec - pickle->tensors], spec, storage);
     }
-    if (code == MV_OK)
-        code = pth_check_sums(r);
 done:
     free(order);
     return code;
 }
 
-mv_code mv_pth_open(mv_tensor_file **file, const char *path, mv_error *error)
+mv_code mv_pth_open_unchecked(mv_tensor_file **file, const char *path, mv_error *error)
 {
     pth_reader r = {.path = path, .error = error, .state = calloc(1, sizeof *r.state)};
     mv_tensor_file *opened = calloc(1, sizeof *opened);
@@ -267,20 +264,37 @@ mv_code mv_pth_open(mv_tensor_file **file, const char *path, mv_error *error)
     if (code != MV_OK)
         goto done;
     mv_zip_map_close(&r.state->map);
+    mv_tensor_sums_sort(r.sums, r.n_sums);
     *opened = (mv_tensor_file){.tensors = tensors,
                                .n_tensors = r.state->pickle.n_tensors,
                                .mapped = r.state->n_blocks == 0,
+                               .sums = r.sums,
+                               .n_sums = r.n_sums,
                                .state = r.state,
                                .release = pth_release};
     *file = opened;
     opened = NULL;
     tensors = NULL;
     r.state = NULL;
+    r.sums = NULL;
 done:
     pth_release(r.state);
     free(tensors);
     free(opened);
     free(r.entries);
     free(r.sums);
+    return code;
+}
+
+mv_code mv_pth_open(mv_tensor_file **file, const char *path, mv_error *error)
+{
+    mv_tensor_file *opened = NULL;
+    mv_code code = mv_pth_open_unchecked(&opened, path, error);
+    if (code == MV_OK)
+        code = mv_tensor_sums_check(opened->sums, opened->n_sums, error);
+    if (code == MV_OK)
+        *file = opened;
+    else
+        mv_tensor_file_close(&opened);
     return code;
 }

@@ -1,14 +1,12 @@
 #include "harness/pth_reader.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/crc32.h"
 #include "harness/quote.h"
 
-enum { MAX_ENTRIES = 1 << 18, MAX_THREADS = 3, LEAST_FOR_THREADS = 64 << 20 };
+enum { MAX_ENTRIES = 1 << 18 };
 
 static int compare_entries(const void *a, const void *b)
 {
@@ -123,34 +121,15 @@ mv_code pth_read_entry(const pth_reader *r, const zip_entry *entry, void *bytes,
 
 /* ---- the checksums ---- */
 
-static void *take_sums(void *reader)
+mv_code pth_add_sum(pth_reader *r, const zip_entry *entry, const void *bytes, uint64_t size)
 {
-    pth_reader *r = reader;
-    for (size_t i; (i = atomic_fetch_add(&r->next_sum, 1)) < r->n_sums;)
-        r->sums[i].crc = mv_crc32_mapped(r->sums[i].bytes, r->sums[i].size);
-    return NULL;
-}
-
-mv_code pth_check_sums(pth_reader *r)
-{
-    pthread_t threads[MAX_THREADS];
-    size_t n = 0;
-    const bool is_large = r->file_size >= LEAST_FOR_THREADS;
-    while (is_large && n < MAX_THREADS && pthread_create(&threads[n], NULL, take_sums, r) == 0)
-        n++;
-    (void)take_sums(r);
-    while (n > 0)
-        (void)pthread_join(threads[--n], NULL);
-    for (size_t i = 0; i < r->n_sums; i++) {
-        const pth_sum *sum = &r->sums[i];
-        zip_stat_t status;
-        zip_stat_init(&status);
-        if (zip_stat_index(r->zip, sum->entry->index, 0, &status) != 0 ||
-            (status.valid & ZIP_STAT_CRC) == 0 || status.crc != sum->crc)
-            return mv_fail(r->error, MV_ERR_FORMAT,
-                           "%s: ZIP entry %s: CRC error at byte %llu of %llu: " PTH_CHANGED,
-                           r->path, mv_quote(sum->entry->name, strlen(sum->entry->name)).text,
-                           (unsigned long long)sum->size, (unsigned long long)sum->size);
-    }
+    const mv_quoted name = mv_quote(entry->name, strlen(entry->name));
+    zip_stat_t status;
+    zip_stat_init(&status);
+    if (zip_stat_index(r->zip, entry->index, 0, &status) != 0 || (status.valid & ZIP_STAT_CRC) == 0)
+        return mv_fail(r->error, MV_ERR_FORMAT, "%s: ZIP entry %s has no checksum", r->path,
+                       name.text);
+    r->sums[r->n_sums++] = (mv_tensor_sum){
+        .path = r->path, .entry = name, .data = bytes, .size_bytes = size, .crc = status.crc};
     return MV_OK;
 }

@@ -2,9 +2,8 @@
 #ifndef MV_HARNESS_PTH_READER_H
 #define MV_HARNESS_PTH_READER_H
 
-#include <stdatomic.h>
-
 #include "harness/pickle.h"
+#include "harness/tensor_sum.h"
 #include "harness/zip_map.h"
 
 #define PTH_CHANGED "the data was changed, or torch was told not to write checksums"
@@ -22,14 +21,6 @@ typedef struct zip_entry {
     zip_uint64_t index;
 } zip_entry;
 
-/* A storage that stays in the mapping. */
-typedef struct pth_sum {
-    const zip_entry *entry;
-    const unsigned char *bytes;
-    uint64_t size;
-    uint32_t crc;
-} pth_sum;
-
 /* While reading. */
 typedef struct pth_reader {
     const char *path;
@@ -39,11 +30,10 @@ typedef struct pth_reader {
     const char *pickle_name; /* PREFIX/data.pkl */
     int prefix_length;       /* of PREFIX/ */
     uint64_t file_size;
-    uint64_t taken;  /* bytes of all the entries read so far */
-    uint64_t copied; /* bytes of contiguous copies */
-    pth_sum *sums;   /* [n_sums] */
+    uint64_t taken;      /* bytes of all the entries read so far */
+    uint64_t copied;     /* bytes of contiguous copies */
+    mv_tensor_sum *sums; /* [n_sums] of storages that stay in the mapping */
     size_t n_sums;
-    atomic_size_t next_sum;
     pth_state *state;
     mv_error *error;
 } pth_reader;
@@ -66,8 +56,8 @@ MV_MUST_CHECK mv_code pth_check_entry(pth_reader *r, const zip_entry *entry, uin
 MV_MUST_CHECK mv_code pth_read_entry(const pth_reader *r, const zip_entry *entry, void *bytes,
                                      uint64_t size);
 
-/* Those of r->sums, for numbers that are not copied, by a few threads: one alone waits for memory.
- */
-MV_MUST_CHECK mv_code pth_check_sums(pth_reader *r);
+/* Adds a checksum that is to be compared: there is room for it in r->sums. */
+MV_MUST_CHECK mv_code pth_add_sum(pth_reader *r, const zip_entry *entry, const void *bytes,
+                                  uint64_t size);
 
 #endif

@@ -13,7 +13,7 @@ const mv_tensor *mv_tensor_file_find(const mv_tensor_file *file, const char *nam
     return bsearch(name, file->tensors, file->n_tensors, sizeof *file->tensors, compare_name);
 }
 
-/* The state goes first: it owns what the tensors point to. The array and the struct are ours. */
+/* The state goes first: it owns what the tensors point to. The arrays and the struct are ours. */
 void mv_tensor_file_close(mv_tensor_file **file)
 {
     if (file == NULL || *file == NULL) {
@@ -23,6 +23,7 @@ void mv_tensor_file_close(mv_tensor_file **file)
         (*file)->release((*file)->state);
     }
     free((*file)->tensors);
+    free((*file)->sums);
     free(*file);
     *file = NULL;
 }

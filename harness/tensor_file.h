@@ -12,10 +12,14 @@
 
 #include "backends/mistral_backend.h"
 
+typedef struct mv_tensor_sum mv_tensor_sum; /* tensor_sum.h */
+
 typedef struct mv_tensor_file {
     mv_tensor *tensors; /* [n_tensors] sorted by name (strcmp); shape exactly as in the file */
     size_t n_tensors;
-    bool mapped;                  /* the data is the page cache's, not ours */
+    bool mapped;         /* the data is the page cache's, not ours */
+    mv_tensor_sum *sums; /* [n_sums] in the order of their data; compared, or to be */
+    size_t n_sums;
     void *state;                  /* the container's own */
     void (*release)(void *state); /* called once by close */
 } mv_tensor_file;
@@ -31,6 +35,11 @@ MV_MUST_CHECK mv_code mv_safetensors_open(mv_tensor_file **file, const char *pat
 /* torch.save's ZIP of a pickled state dict. The pickle is interpreted by a whitelist that can
  * execute nothing; any other opcode or global is refused by name and offset. */
 MV_MUST_CHECK mv_code mv_pth_open(mv_tensor_file **file, const char *path, mv_error *error);
+
+/* The same, but the checksums of what stays in the mapping are the caller's to compare: sums. path
+ * must live until then. */
+MV_MUST_CHECK mv_code mv_pth_open_unchecked(mv_tensor_file **file, const char *path,
+                                            mv_error *error);
 
 /* Accepts a pointer to NULL, and leaves NULL. */
 void mv_tensor_file_close(mv_tensor_file **file);

@@ -77,8 +77,10 @@ static mv_model *open_good(const char *spec)
 static mv_code convert(const char *from, const char *to, const mv_convert_options *options,
                        mv_error *error)
 {
-    mv_model *model = open_good(from);
-    mv_code code = mv_convert(model, to, options, error);
+    mv_model *model = NULL;
+    mv_code code = mv_model_open_unchecked(&model, from, error); /* as mistral-model does */
+    ck_assert_msg(code == MV_OK, "%s", error->message);
+    code = mv_convert(model, to, options, error);
     mv_model_close(&model);
     return code;
 }
@@ -361,6 +363,69 @@ START_TEST(knows_three_layouts_by_name)
 }
 END_TEST
 
+/* Several threads make the copies of q and k, and take the checksums. */
+START_TEST(keeps_every_bit_of_tensors_that_several_threads_read)
+{
+    const char *spec = "synthetic:probe,dim=1024,n_layers=2,n_heads=16,n_kv_heads=4,head_dim=64,"
+                       "hidden_dim=32,vocab_size=64";
+    place p = {.folder = make_folder()};
+    char in[65], out[65];
+    p.in = path_of(p.folder, "in");
+    p.out = path_of(p.folder, "out");
+    p.again = path_of(p.folder, "again");
+    convert_good(spec, p.in, MV_CONVERT_PTH, 0);
+    convert_good(p.in, p.out, MV_CONVERT_HF, 0);
+    convert_good(p.out, p.again, MV_CONVERT_PTH, 0);
+    hash_of(spec, in);
+    hash_of(p.out, out);
+    ck_assert_str_eq(in, out);
+    hash_of(p.again, out);
+    ck_assert_str_eq(in, out);
+    remove_place(&p);
+}
+END_TEST
+
+/* Flips a bit of the first row of a tensor of a .pth. */
+static void damage(const char *folder, size_t weight)
+{
+    mv_error error = {0};
+    mv_model *model = open_good(folder);
+    const mv_tensor *tensor = mv_weight_at(mv_model_get_view(model), weight);
+    char *path = path_of(folder, "consolidated.00.pth");
+    size_t size = 0;
+    char *bytes = read_file(folder, "consolidated.00.pth", &size);
+    char *at = memmem(bytes, size, tensor->data, tensor->size_bytes);
+    ck_assert_ptr_nonnull(at);
+    at[1] ^= 1;
+    FILE *file = fopen(path, "wb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(bytes, 1, size, file), size);
+    ck_assert_int_eq(fclose(file), 0);
+    mv_model_close(&model);
+    ck_assert_int_eq(mv_model_open(&model, folder, &error), MV_ERR_FORMAT);
+    ck_assert_ptr_null(model);
+    free(bytes);
+    free(path);
+}
+
+/* _i: layout to write + 3 * which tensor: q, whose rows change their order, or w2. */
+START_TEST(refuses_a_pth_whose_numbers_do_not_fit_their_checksum)
+{
+    place p = make_place(MAKE_MISTRAL, MV_DTYPE_BF16, false);
+    const mv_convert_options options = {.to = (mv_convert_layout)(_i % 3)};
+    mv_error error = {0};
+    convert_good(p.in, p.out, MV_CONVERT_PTH, 0);
+    damage(p.out, _i / 3 == 0 ? 2 : 8);
+    ck_assert_int_eq(convert(p.out, p.again, &options, &error), MV_ERR_FORMAT);
+    ck_assert_msg(strstr(error.message, "CRC error") != NULL &&
+                      strstr(error.message, "consolidated.00.pth") != NULL &&
+                      strstr(error.message, _i / 3 == 0 ? "/data/2\"" : "/data/8\"") != NULL,
+                  "%s", error.message);
+    ck_assert_uint_eq(count_entries(p.folder), 2); /* in and out */
+    remove_place(&p);
+}
+END_TEST
+
 static Suite *convert_suite(void)
 {
     Suite *suite = suite_create("convert");
@@ -374,10 +439,12 @@ static Suite *convert_suite(void)
     tcase_add_test(good, copies_the_tokenizer_and_takes_an_empty_folder);
     tcase_add_test(good, aligns_the_data_of_a_pth_to_64_bytes);
     tcase_add_loop_test(good, tells_the_watch_every_byte, 0, 3);
+    tcase_add_test(good, keeps_every_bit_of_tensors_that_several_threads_read);
     tcase_add_test(good, knows_three_layouts_by_name);
     suite_add_tcase(suite, good);
     TCase *bad = tcase_create("bad");
     tcase_add_test(bad, refuses_a_folder_that_is_taken);
+    tcase_add_loop_test(bad, refuses_a_pth_whose_numbers_do_not_fit_their_checksum, 0, 6);
     tcase_add_loop_test(bad, leaves_nothing_behind_when_it_is_stopped, 0, 3);
     tcase_add_loop_test(bad, leaves_nothing_behind_when_the_disk_takes_no_more, 0, 3);
     suite_add_tcase(suite, bad);

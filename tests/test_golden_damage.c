@@ -342,6 +342,60 @@ static void wrong_weights_vouched(hid_t file)
     fixture_vouch_dataset(file, "/model/weights");
 }
 
+/* One more row at the end of the index, and the root's hash made to fit. path: behind all others.
+ */
+static void add_row(hid_t file, const char *row_path, size_t length)
+{
+    char root[MV_SHA256_SIZE];
+    hid_t set = H5Dopen2(file, "/index", H5P_DEFAULT), type = H5Dget_type(set),
+          space = H5Dget_space(set);
+    hsize_t n = 0;
+    ck_assert_int_eq(H5Sget_simple_extent_dims(space, &n, NULL), 1);
+    golden_entry *entries = calloc(n + 1, sizeof *entries);
+    ck_assert_ptr_nonnull(entries);
+    ck_assert_int_ge(H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, entries), 0);
+    (void)H5Sclose(space);
+    (void)H5Dclose(set);
+    memcpy(entries[n].path, row_path, length);
+    n++;
+    ck_assert_int_ge(H5Ldelete(file, "/index", H5P_DEFAULT), 0);
+    space = H5Screate_simple(1, &n, NULL);
+    set = H5Dcreate2(file, "/index", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    ck_assert_int_ge(H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, entries), 0);
+    golden_sha256(root, entries, n * sizeof *entries);
+    fixture_set_text(file, "/", "merkle_root", root);
+    (void)H5Dclose(set);
+    (void)H5Sclose(space);
+    (void)H5Tclose(type);
+    free(entries);
+}
+
+static void row_that_rings(hid_t file)
+{
+    add_row(file, "/~\x1b[2J\x07\n", 8);
+}
+
+static void row_of_160_bytes(hid_t file)
+{
+    char long_path[sizeof((golden_entry *)NULL)->path];
+    memset(long_path, '~', sizeof long_path);
+    long_path[0] = '/';
+    long_path[sizeof long_path - 1] = '@';
+    add_row(file, long_path, sizeof long_path);
+}
+
+static void version_that_rings(hid_t file)
+{
+    fixture_set_text(file, "/", "schema", "\x1b[2J\x07");
+}
+
+static void weights_that_ring(hid_t file)
+{
+    golden_weight_row row = {.name = "\x1b[2J", .dtype = "bf16", .n_out = 67, .n_in = 16};
+    fixture_set_value(file, "/model/weights", 0, 0, &row);
+    fixture_vouch_dataset(file, "/model/weights");
+}
+
 static const struct {
     const char *name;
     void (*edit)(hid_t file);
@@ -384,6 +438,10 @@ static const struct {
     {"weights", edited_weights, "/model/weights: edited", ""},
     {"weights, vouched", wrong_weights_vouched, "/model/weights: tok_embeddings.weight is [0, 0]",
      "expected [67, 16]"},
+    {"a row's control characters", row_that_rings, "/~?[2J??: missing", ""},
+    {"a row without room for a NUL", row_of_160_bytes, "~~~~: missing", ""},
+    {"a text's control characters", version_that_rings, "/@schema: '?[2J?'", ""},
+    {"a name's control characters", weights_that_ring, "row 0 is '\\x1b[2J'", "expected 'tok_emb"},
 };
 
 START_TEST(refuses_a_file_that_was_edited_and_sealed_again)
@@ -413,6 +471,24 @@ static void add_dataset(hid_t file, const char *name)
     (void)H5Dclose(set);
     (void)H5Sclose(space);
 }
+
+/* Nothing is read of it, and that is right. */
+START_TEST(accepts_an_empty_dataset_that_it_does_not_know)
+{
+    const hsize_t none[] = {0};
+    hid_t file = fixture_open(path), space = H5Screate_simple(1, none, NULL);
+    hid_t set =
+        H5Dcreate2(file, "/~none", H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    ck_assert_int_ge(set, 0);
+    (void)H5Dclose(set);
+    (void)H5Sclose(space);
+    add_row(file, "/~none", 6);
+    fixture_vouch_dataset(file, "/~none");
+    fixture_close(path, file);
+    mv_golden *read = fixture_accepted(path);
+    mv_golden_close(&read);
+}
+END_TEST
 
 START_TEST(ignores_a_group_and_a_minor_that_it_does_not_know)
 {
@@ -479,6 +555,7 @@ static Suite *golden_damage_suite(void)
     tcase_add_test(tests, refuses_what_is_no_golden);
     tcase_add_loop_test(tests, refuses_a_file_that_was_edited_and_sealed_again, 0,
                         (int)(sizeof edits / sizeof *edits));
+    tcase_add_test(tests, accepts_an_empty_dataset_that_it_does_not_know);
     tcase_add_test(tests, ignores_a_group_and_a_minor_that_it_does_not_know);
     tcase_add_test(tests, looks_at_what_it_does_not_know_if_the_index_vouches_for_it);
     tcase_add_test(tests, refuses_what_the_index_does_not_vouch_for);

@@ -11,12 +11,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 RUN, MODEL, TOKENIZER = sys.argv[1:4]
 LINE = "=" * 21
 TIMEOUT = 60
 TESTS = []
+with open(RUN, "rb") as program_file:
+    HAS_EDITOR = b"libedit.so" in program_file.read()
 
 
 def test(function):
@@ -80,6 +83,7 @@ class Terminal:
             os.environ["ASAN_OPTIONS"] = "detect_leaks=0"  # libedit keeps names of functions
             os.execv(RUN, [RUN, *args])
         self.seen = ""
+        self.status = None  # waitpid's
 
     def wait_for(self, text, seconds=30):
         """What was printed up to text; None if the program ended or was silent for too long."""
@@ -96,21 +100,55 @@ class Terminal:
         before, self.seen = self.seen.split(text, 1)
         return before
 
+    def is_edited(self):
+        """The editor has the terminal. Before that, what is typed can get lost: an end of input is
+        then no key, and the kernel throws it away as the editor takes over."""
+        return not HAS_EDITOR or not termios.tcgetattr(self.fd)[3] & termios.ICANON
+
+    def wait_for_prompt(self):
+        """The prompt, and behind it the editor. Until then nothing may be typed."""
+        before = self.wait_for("Prompt: ")
+        end = time.monotonic() + TIMEOUT
+        while before is not None and not self.is_edited():
+            check(time.monotonic() < end, "a prompt, but the editor does not take the terminal")
+            time.sleep(0.01)
+        return before
+
     def send(self, text):
         os.write(self.fd, text.encode())
+
+    def end(self):
+        """An end of input, again until it is heard; then as close()."""
+        last = 0.0
+        for _ in range(TIMEOUT * 20):
+            try:
+                if time.monotonic() > last + 0.5 and self.is_edited():
+                    last = time.monotonic()
+                    self.send("\x04")
+            except OSError:  # the program is gone, and the terminal with it
+                break
+            if self.has_ended():
+                break
+        return self.close()
+
+    def has_ended(self):
+        """Waits for 50 ms, and reads what was printed."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG) if self.status is None else (0, 0)
+        if pid:
+            self.status = status
+        elif self.status is None and select.select([self.fd], [], [], 0.05)[0]:
+            try:
+                os.read(self.fd, 4096)
+            except OSError:
+                time.sleep(0.05)  # it is about to end
+        return self.status is not None
 
     def close(self):
         """The exit code, or minus the signal's number."""
         for _ in range(TIMEOUT * 20):
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
+            if self.has_ended():
                 os.close(self.fd)
-                return os.waitstatus_to_exitcode(status)
-            if select.select([self.fd], [], [], 0.05)[0]:
-                try:
-                    os.read(self.fd, 4096)
-                except OSError:
-                    pass
+                return os.waitstatus_to_exitcode(self.status)
         os.kill(self.pid, signal.SIGKILL)
         return None
 

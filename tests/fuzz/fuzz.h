@@ -6,6 +6,7 @@
 #ifndef MV_TESTS_FUZZ_H
 #define MV_TESTS_FUZZ_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,13 +23,19 @@
 /* libFuzzer and replay.c call this; returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* replay.c sets it: what takes longer than the reader itself, and a fuzzer does for one input in 8
+ * (chosen by its bytes, so that a finding is one again), is done for every one. */
+extern bool fuzz_everything;
+bool fuzz_is_chosen(const uint8_t *data, size_t size);
+
 /* The bytes as a file that has no name on any disk. path: receives "/proc/self/fd/N". Returns N,
- * for fuzz_file_close(); two can be open at a time, and they are used again. */
+ * for fuzz_file_close(); four can be open at a time, and they are used again, the lowest first: who
+ * opens them in the same order gets the same paths. */
 enum { FUZZ_PATH_SIZE = 32 };
 int fuzz_file(char path[FUZZ_PATH_SIZE], const uint8_t *data, size_t size);
 void fuzz_file_close(int fd);
 
-/* A refusal has a code and one line of printable text. */
+/* A refusal has a code and one line of printable text, which a replay shows. */
 void fuzz_check_refusal(mv_code code, const mv_error *error);
 
 /* Opens the bytes; if they are accepted, checks what harness/tensor_file.h promises, and reads

@@ -32,7 +32,7 @@ static void check_page(const mv_results_file *file, const mv_bytes *json)
     mv_bytes_free(&out);
 }
 
-static void check_again(const mv_results_file *file)
+static void check_again(const mv_results_file *file, bool with_page)
 {
     mv_bytes json = {0}, again = {0};
     mv_results_file other;
@@ -44,7 +44,8 @@ static void check_again(const mv_results_file *file)
     FUZZ_CHECK(mv_results_file_read(&other, path, &error) == MV_OK);
     write_json(&again, &other);
     FUZZ_CHECK(again.size == json.size && memcmp(again.data, json.data, json.size) == 0);
-    check_page(&other, &json);
+    if (with_page)
+        check_page(&other, &json);
     mv_results_file_free(&other);
     mv_bytes_free(&json);
     mv_bytes_free(&again);
@@ -62,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (code != MV_OK)
         fuzz_check_refusal(code, &error);
     else
-        check_again(&file);
+        check_again(&file, fuzz_is_chosen(data, size)); /* a page takes three times as long */
     mv_results_file_free(&file);
     fuzz_file_close(fd);
     return 0;

@@ -6,8 +6,10 @@
 Needs nothing but Python: the pickles are put together by hand, as the C tests do it. Overwrites its
 own files and leaves others (inputs that once broke something: found-*) alone.
 """
+import hashlib
 import io
 import json
+import math
 import pathlib
 import struct
 import zipfile
@@ -231,6 +233,11 @@ RESULTS = {
     "large_seed": verification(case={"seed": str(2 ** 64 - 1)}),
     "long_text": verification(case={"reason": "\u20ac" * 300, "schedule": "5,1,1,7" * 60}),
     "hostile": verification(case={"backend": "</script><b>\"'&\u202e", "reason": "\u2028\ufffe"}),
+    "profile": verification(case={"divergence_profile": {
+        "layers": 3, "layers_per_row": 2, "positions": 5, "positions_per_bin": 2, "ops": [
+            {"op": "embedding", "times_limit": 0.1}, {"layer": 0, "op": "q", "times_limit": 41.2},
+            {"layer": 2, "op": "q", "times_limit": "inf"}, {"op": "logits", "times_limit": 0}],
+        "rows": [[0.5, 3, "nan"], [0.1, "inf", 0]], "outside": ["nan", "nan", "nan"]}}),
     "no_cases": results("mistral-verify/1", verdict="vacuous", cases=[], summary={"elapsed_s": 0}),
     "times": results("mistral-bench/1", elapsed_s=1.5, runs=[ROW, {**ROW, "depth": 128}], ceilings={
         "flops_per_s": 4e10, "threads": 2, "how": "FMA",
@@ -284,6 +291,214 @@ TOKENIZERS = {
 }
 
 
+# ---- Hugging Face's layout: a model of 12 tensors, in parts with a line between them ----
+
+SMALL_HF = {**HF, "hidden_size": 4, "num_hidden_layers": 1, "intermediate_size": 3,
+            "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4, "vocab_size": 5}
+HF_SHAPES = {"model.embed_tokens": [5, 4], "model.norm": [4], "lm_head": [5, 4]}
+HF_SHAPES.update({"model.layers.0." + key: shape for key, shape in {
+    "input_layernorm": [4], "self_attn.q_proj": [8, 4], "self_attn.k_proj": [4, 4],
+    "self_attn.v_proj": [4, 4], "self_attn.o_proj": [4, 8], "post_attention_layernorm": [4],
+    "mlp.gate_proj": [3, 4], "mlp.down_proj": [4, 3], "mlp.up_proj": [3, 4]}.items()})
+HF_NAMES = sorted(f"{key}.weight" for key in HF_SHAPES)
+
+
+def hf_shard(names, dtype="BF16", shapes=None, more=None):
+    """Every element has another value, so that a row in the wrong place is one."""
+    header, data = {}, b""
+    for label in names:
+        shape = {**HF_SHAPES, **(shapes or {})}[label[:-len(".weight")]]
+        n = math.prod(shape)
+        values = struct.pack(f"<{n}H", *range(len(data) // 2, len(data) // 2 + n))
+        header[label] = entry(dtype, shape, len(data), len(data) + len(values))
+        data += values
+    for label, shape in (more or {}).items():
+        header[label] = entry("F32", shape, len(data), len(data) + 4 * shape[0])
+        data += struct.pack("<f", 1) * shape[0]
+    return safetensors(header, data)
+
+
+def hf_model(config=None, index=None, a=b"", b=b"", **changes):
+    parts = [{**SMALL_HF, **(config or {})}, index if index is not None else "", a, b]
+    parts[0].update(changes)
+    parts = [p if isinstance(p, bytes) else json.dumps(p).encode() if p != "" else b"" for p in parts]
+    return b"\n====\n".join(parts)
+
+
+def hf_index(first, second, **changes):
+    return {"metadata": {"total_size": 300}, "weight_map": {
+        **dict.fromkeys(first, "a.safetensors"), **dict.fromkeys(second, "b.safetensors"), **changes}}
+
+
+FIRST, SECOND = HF_NAMES[:6], HF_NAMES[6:]
+UNTIED = [label for label in HF_NAMES if label != "lm_head.weight"]
+BUFFER = {"model.layers.0.self_attn.rotary_emb.inv_freq": [2]}
+HF_FOLDERS = {
+    "shards": hf_model(index=hf_index(FIRST, SECOND), a=hf_shard(FIRST), b=hf_shard(SECOND)),
+    "single": hf_model(a=hf_shard(HF_NAMES)),
+    "single_f16": hf_model(a=hf_shard(HF_NAMES, "F16")),
+    "one_shard": hf_model(index=hf_index(HF_NAMES, []), a=hf_shard(HF_NAMES)),
+    "tied": hf_model(a=hf_shard(UNTIED), tie_word_embeddings=True),
+    "tied_and_there": hf_model(a=hf_shard(HF_NAMES), tie_word_embeddings=True),
+    "buffer": hf_model(a=hf_shard(HF_NAMES, more=BUFFER)),
+    "another_tensor": hf_model(a=hf_shard(HF_NAMES, more={"model.bias": [1]})),
+    "in_both_shards": hf_model(index=hf_index(FIRST, SECOND), a=hf_shard(FIRST),
+                               b=hf_shard(SECOND + FIRST[:1])),
+    "not_where_it_says": hf_model(index=hf_index(FIRST, SECOND), a=hf_shard(SECOND),
+                                  b=hf_shard(FIRST)),
+    "missing": hf_model(index=hf_index(FIRST, SECOND[1:]), a=hf_shard(FIRST), b=hf_shard(SECOND[1:])),
+    "other_shape": hf_model(a=hf_shard(HF_NAMES, shapes={"model.norm": [3]})),
+    "head_of_2": hf_model(a=hf_shard(HF_NAMES, shapes={"model.layers.0.self_attn.q_proj": [4, 4]}),
+                          head_dim=2),
+    "out_of_the_folder": hf_model(index=hf_index([], [], x="../a.safetensors"), a=hf_shard(FIRST)),
+    "no_such_shard": hf_model(index=hf_index(FIRST, SECOND, x="c.safetensors"), a=hf_shard(FIRST),
+                              b=hf_shard(SECOND)),
+    "no_map": hf_model(index={"metadata": {}}, a=hf_shard(HF_NAMES)),
+    "empty_map": hf_model(index={"weight_map": {}}),
+    "map_of_numbers": hf_model(index={"weight_map": {"model.norm.weight": 1}}),
+    "index_is_a_list": hf_model(index=b"[]"),
+    "many_layers": hf_model(a=hf_shard(HF_NAMES), num_hidden_layers=4096),
+}
+
+
+# ---- goldens: objects as fuzz_hdf5.h describes them ----
+
+TYPES = ["i32", "i64", "f32", "f64", "u64", "u8", "i16be", "f64be", "reference", "text", "variable",
+         "index_row", "weight_row", "list", "bits", "i32be"]
+PACKED = {"i32": "i", "i64": "q", "f32": "f", "f64": "d", "u64": "Q"}
+
+
+def h5(path, kind, values, dims=None):
+    """A dataset, or an attribute where the path has an @."""
+    if isinstance(values, str):
+        values = values.encode()
+    size = len(values) if kind == "text" else 0
+    if not isinstance(values, bytes):
+        values = struct.pack(f"<{len(values)}{PACKED[kind]}", *values)
+    dims = [] if dims is None else dims
+    return (b"\xc1obj" + (b"A" if "@" in path else b"D") + bytes([len(path)]) + path.encode("latin-1")
+            + bytes([TYPES.index(kind)]) + struct.pack("<H", size) + bytes([len(dims)])
+            + struct.pack(f"<{len(dims)}I", *dims) + values)
+
+
+def mix(z):
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9 % 2 ** 64
+    z = (z ^ z >> 27) * 0x94d049bb133111eb % 2 ** 64
+    return z ^ z >> 31
+
+
+def sketch(row, seed=64):
+    """As golden/README.md defines it; the logits are whole numbers, so the sums are exact."""
+    golden, stream = 0x9e3779b97f4a7c15, 0x49a8bb6aaccd2549
+    key = mix((seed * golden + stream) % 2 ** 64)
+    bits = [mix((key + (v + 1) * golden) % 2 ** 64) for v in range(len(row))]
+    return [sum(x * (-1) ** (bin(j & b >> 8 * g & 15).count("1") + (b >> 8 * g + 4 & 1))
+                for x, b in zip(row, bits)) for g in range(4) for j in range(16)]
+
+
+MISTRAL_SHAPES = [("tok_embeddings", 3, 2), ("layers.0.attention_norm", 2, 1),
+                  ("layers.0.attention.wq", 2, 2), ("layers.0.attention.wk", 2, 2),
+                  ("layers.0.attention.wv", 2, 2), ("layers.0.attention.wo", 2, 2),
+                  ("layers.0.ffn_norm", 2, 1), ("layers.0.feed_forward.w1", 1, 2),
+                  ("layers.0.feed_forward.w2", 2, 1), ("layers.0.feed_forward.w3", 1, 2),
+                  ("norm", 2, 1), ("output", 3, 2)]
+GOLDEN_PARAMS = {"dim": 2, "n_layers": 1, "head_dim": 2, "hidden_dim": 1, "n_heads": 1,
+                 "n_kv_heads": 1, "vocab_size": 3, "sliding_window": 2}
+
+
+def golden_model(**changes):
+    rows = b"".join(struct.pack("<64s8sQQ64s", f"{label}.weight".encode(), b"bf16", n_out, n_in,
+                                b"0" * 64) for label, n_out, n_in in MISTRAL_SHAPES)
+    texts = {"window_semantics": "incl_self", "spec": "synthetic:x", "tokenizer_sha256": "\0",
+             **{k: v for k, v in changes.items() if isinstance(v, str)}}
+    numbers = {**GOLDEN_PARAMS, **{k: v for k, v in changes.items() if isinstance(v, int)}}
+    return (b"".join(h5(f"/model@{k}", "text", v) for k, v in texts.items())
+            + b"".join(h5(f"/model@{k}", "i64", [v]) for k, v in numbers.items())
+            + h5("/model@norm_eps", "f64", [1e-5]) + h5("/model@rope_theta", "f64", [1e4])
+            + h5("/model/weights", "weight_row", rows, [len(MISTRAL_SHAPES)]))
+
+
+def golden_case(number=0, window=2, chunk=2, logits=((0, 0, 0), (3, -1, 2)), kept=(0, 1), **changes):
+    group, n, m = f"/cases/{number:04d}", len(logits), len(kept)
+    order = [sorted(range(3), key=lambda v, row=row: (-row[v], v)) for row in logits]
+    flat = {"sketch": [x for row in logits for x in sketch(row)],
+            "top_ids": [v for ids in order for v in ids],
+            "top_values": [row[v] for row, ids in zip(logits, order) for v in ids],
+            "oracle": [x for p in kept for x in logits[p]],
+            "lse": [math.log(sum(map(math.exp, row))) for row in logits], **changes}
+    return (h5(group + "@name", "text", "a case") + h5(group + "@oracle", "text", "f64")
+            + b"".join(h5(f"{group}@{k}", "i64", [v]) for k, v in {
+                "window": window, "chunk": chunk, "seed": 3, "sketch_seed": 64}.items())
+            + h5(group + "@sketch_generator", "text", "mv_synthetic_bits, 4 x hadamard 16")
+            + h5(group + "/tokens", "i32", [v % 3 for v in range(n)], [n])
+            + h5(group + "/logits/positions", "i64", kept, [m])
+            + h5(group + "/logits/oracle", "f64", flat["oracle"], [m, 3])
+            + h5(group + "/logits/sketch", "f32", flat["sketch"], [n, 64])
+            + h5(group + "/logits/top_ids", "i32", flat["top_ids"], [n, 3])
+            + h5(group + "/logits/top_values", "f64", flat["top_values"], [n, 3])
+            + h5(group + "/logits/lse", "f64", flat["lse"], [n]))
+
+
+def golden(*parts, model=None, mode=0, n_cases=1, version="1.0", features=0):
+    parts = parts if parts else (golden_case(),)
+    return (bytes([mode]) + h5("/@schema", "text", "mistral-golden")
+            + h5("/@schema_version", "text", version) + h5("/@required_features", "i64", [features])
+            + h5("/@n_cases", "i64", [n_cases]) + (golden_model() if model is None else model)
+            + h5("/provenance@made_by", "text", "a seed") + b"".join(parts))
+
+
+def sealed(body, digest=None):
+    digest = hashlib.sha256(body).hexdigest() if digest is None else digest
+    return b"\1" + f"mistral-golden 1\nsha256 {digest}\nbytes {len(body)}\n".encode().ljust(512, b"\0") + body
+
+
+def index_row(path, n=8):
+    return struct.pack("<160s64sQ", path.encode("latin-1"), b"f" * 64, n)
+
+
+WHOLE = golden()
+GOLDENS = {
+    "one_case": WHOLE,
+    "two_cases": golden(golden_case(), golden_case(1, window=0, chunk=0), n_cases=2),
+    "longer": golden(golden_case(chunk=3, logits=[(i, 1, -i) for i in range(5)], kept=(0, 1, 2, 3, 4))),
+    "case_missing": golden(n_cases=2),
+    "no_cases": golden(n_cases=0),
+    "newer": golden(version="1.7"),
+    "other_major": golden(version="2.0"),
+    "unknown_feature": golden(features=4),
+    "other_semantics": golden(model=golden_model(window_semantics="excl_self")),
+    "negative_dim": golden(model=golden_model(dim=-2)),
+    "large_vocabulary": golden(model=golden_model(vocab_size=2 ** 24)),
+    "sketch_differs": golden(golden_case(sketch=[1.0] * 128)),
+    "not_finite": golden(golden_case(oracle=[float("nan")] * 6)),
+    "position_missing": golden(golden_case(kept=(0,))),
+    "unknown_objects": golden(golden_case(), h5("/extra", "u8", b"abc", [3]), h5("/model@note", "text", "x"),
+                              h5("/more", "f64be", bytes(32), [2, 2]), h5("/model@big", "i32be", b"\0\0\0\1")),
+    "unknown_kinds": golden(golden_case(), h5("/list", "list", bytes(16), [1])),
+    "unknown_empty": golden(golden_case(), h5("/none", "u8", b"", [0]), h5("/index", "index_row",
+                                                                          index_row("/none", 0), [1])),
+    "huge_extent": golden(golden_case(), h5("/huge", "u64", b"", [0xffffffff, 0xffffffff]),
+                          h5("/index", "index_row", index_row("/huge"), [1])),
+    "text_as_a_number": golden(model=h5("/model@spec", "i64", [1]) + golden_model()),
+    "variable_text": golden(golden_case(), h5("/provenance@x", "variable", b"12345678")),
+    "no_index_row": golden(mode=2) + h5("/index", "index_row", index_row("/@schema"), [1]),
+    "row_of_nothing": golden(golden_case(), h5("/index", "index_row", index_row("/gone"), [1])),
+    "row_of_no_attribute": golden(golden_case(), h5("/index", "index_row", index_row("/gone@x"), [1])),
+    "row_not_printable": golden(golden_case(), h5("/index", "index_row", index_row("/\x1b[2J\n"), [1])),
+    "row_of_160_bytes": golden(golden_case(), h5("/index", "index_row", index_row("/" * 159 + "@"), [1])),
+    "texts_not_printable": golden(golden_case(), model=golden_model(spec="\x1b]0;\x07", window_semantics="\n")),
+    "own_root": golden(mode=4) + h5("/@merkle_root", "text", "0" * 64),
+    "seal_right": sealed(WHOLE[1:]),
+    "seal_wrong": sealed(WHOLE[1:], "0" * 64),
+    "seal_cut": sealed(WHOLE[1:])[:400],
+    "seal_of_a_longer_file": sealed(WHOLE[1:])[:-9],
+    "seal_without_lines": b"\1" + b"mistral-golden 1\n".ljust(512, b"x") + WHOLE[1:],
+    "hdf5_without_seal": b"\1\x89HDF\r\n\x1a\n" + bytes(100),
+    "empty": b"\1",
+    "nothing_sealed": b"\0",
+}
+
+
 def main():
     saved = TORCH_SAVED.read_bytes()
     with zipfile.ZipFile(io.BytesIO(saved)) as zipped:
@@ -294,6 +509,8 @@ def main():
     write("safetensors", SAFETENSORS)
     write("params", PARAMS)
     write("results", RESULTS)
+    write("hf", HF_FOLDERS)
+    write("golden", GOLDENS)
     write("tokenizer", {**TOKENIZERS, "trained": TOKENIZER.read_bytes()})
 
 

@@ -30,6 +30,7 @@ static void replay_file(const char *path)
 int main(int argc, char **argv)
 {
     int n_files = 0;
+    fuzz_everything = true;
     for (int i = 1; i < argc; i++) {
         struct dirent **entries = NULL;
         int n = scandir(argv[i], &entries, is_visible, alphasort);
