@@ -83,19 +83,6 @@ static mv_code one_pass(watch *w, mv_bench_engine *engine, mv_error *error)
     return code;
 }
 
-/* values is put in order. */
-static double median(double *values, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        for (size_t k = i; k > 0 && values[k] < values[k - 1]; k--) {
-            const double kept = values[k];
-            values[k] = values[k - 1];
-            values[k - 1] = kept;
-        }
-    }
-    return mv_percentile(values, n, 0.5);
-}
-
 static void keep_op(mv_bench_profile *profile, const char *name, double ns)
 {
     if (!(ns > 0))
@@ -119,9 +106,9 @@ static void finish(mv_bench_run *run, double parts[N_TENSORS + 1][MOST_PASSES], 
         for (end = i; end < N_TENSORS && strcmp(tensors[end].op, tensors[i].op) == 0; end++)
             for (size_t p = 0; p < n; p++)
                 sums[p] += parts[end][p];
-        keep_op(profile, tensors[i].op, median(sums, n));
+        keep_op(profile, tensors[i].op, mv_median_in_place(sums, n));
     }
-    profile->untapped_ns = llround(fmax(median(parts[N_TENSORS], n), 0));
+    profile->untapped_ns = llround(fmax(mv_median_in_place(parts[N_TENSORS], n), 0));
     profile->total_ns = profile->untapped_ns;
     for (size_t i = 0; i < profile->n_ops; i++)
         profile->total_ns += profile->ops[i].ns_median;

@@ -89,29 +89,33 @@ void mv_reader_integer(mv_reader *reader, const json_t *object, const char *key,
     *out = json_integer_value(value);
 }
 
-void mv_reader_double(mv_reader *reader, const json_t *object, const char *key,
-                      mv_presence presence, double *out)
+bool mv_reader_number(const json_t *value, double *out)
 {
     static const struct {
         const char *word;
         double value;
     } words[] = {{"nan", NAN}, {"inf", INFINITY}, {"-inf", -INFINITY}};
-    static const char expected[] = "a number, \"nan\", \"inf\" or \"-inf\"";
-    const json_t *value = get(reader, object, key, presence, expected);
-    if (value == NULL) {
-        return;
-    }
     if (json_is_number(value)) {
         *out = json_number_value(value);
-        return;
+        return true;
     }
     for (size_t i = 0; json_is_string(value) && i < sizeof words / sizeof *words; i++) {
         if (strcmp(json_string_value(value), words[i].word) == 0) {
             *out = words[i].value;
-            return;
+            return true;
         }
     }
-    mv_reader_refuse(reader, key, expected, value);
+    return false;
+}
+
+void mv_reader_double(mv_reader *reader, const json_t *object, const char *key,
+                      mv_presence presence, double *out)
+{
+    static const char expected[] = "a number, \"nan\", \"inf\" or \"-inf\"";
+    const json_t *value = get(reader, object, key, presence, expected);
+    if (value != NULL && !mv_reader_number(value, out)) {
+        mv_reader_refuse(reader, key, expected, value);
+    }
 }
 
 void mv_reader_bool(mv_reader *reader, const json_t *object, const char *key, mv_presence presence,

@@ -32,7 +32,8 @@ void mv_reader_text(mv_reader *reader, const json_t *object, const char *key, mv
                     char *out, size_t size);
 void mv_reader_integer(mv_reader *reader, const json_t *object, const char *key,
                        mv_presence presence, int64_t low, int64_t high, int64_t *out);
-/* A number, or one of "nan", "inf", "-inf". */
+/* A number, or one of "nan", "inf", "-inf". False if value is neither, NULL included. */
+bool mv_reader_number(const json_t *value, double *out);
 void mv_reader_double(mv_reader *reader, const json_t *object, const char *key,
                       mv_presence presence, double *out);
 void mv_reader_bool(mv_reader *reader, const json_t *object, const char *key, mv_presence presence,

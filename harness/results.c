@@ -44,6 +44,9 @@ void mv_verify_results_init(mv_verify_results *results)
 
 void mv_verify_results_free(mv_verify_results *results)
 {
+    for (size_t i = 0; i < results->n_cases; i++) {
+        free(results->cases[i].divergence);
+    }
     free(results->cases);
     free(results->mutants);
     mv_verify_results_init(results);
@@ -81,8 +84,17 @@ mv_code mv_verify_results_add(mv_verify_results *results, const mv_case_result *
     mv_code code = grow(&items, &results->cases_capacity, results->n_cases, sizeof *results->cases,
                         "case results", error);
     results->cases = items;
+    mv_divergence *divergence = NULL;
+    if (code == MV_OK && one->divergence != NULL) {
+        divergence = malloc(sizeof *divergence);
+        if (divergence == NULL) {
+            return mv_fail(error, MV_ERR_MEMORY, "no memory for the profile of a failed case");
+        }
+        *divergence = *one->divergence;
+    }
     if (code == MV_OK) {
-        results->cases[results->n_cases++] = *one;
+        results->cases[results->n_cases] = *one;
+        results->cases[results->n_cases++].divergence = divergence;
     }
     return code;
 }

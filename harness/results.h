@@ -8,6 +8,7 @@
 #define MV_HARNESS_RESULTS_H
 
 #include "harness/compare.h"
+#include "harness/divergence.h"
 #include "harness/machine.h"
 
 typedef enum mv_verdict {
@@ -39,7 +40,10 @@ typedef struct mv_case_result {
     mv_worst worst;
     int64_t divergence_layer, divergence_position; /* -1 = none, or not known */
     char divergence_op[32];                        /* "" = none, or not known */
-    char reproduce[512];                           /* one command line */
+    /* NULL: none. Of a case among results: theirs, and freed with them. Else borrowed, from who
+     * made the case, and copied by mv_verify_results_add(). */
+    mv_divergence *divergence;
+    char reproduce[512]; /* one command line */
     int64_t elapsed_ns;
     uint64_t order; /* its place in the run, growing; not in any file */
 } mv_case_result;
@@ -86,6 +90,7 @@ bool mv_mutant_is_killed(const mv_mutant_result *mutant);
 
 void mv_verify_results_init(mv_verify_results *results);
 void mv_verify_results_free(mv_verify_results *results);
+/* Copies the case, its profile of divergence included. */
 MV_MUST_CHECK mv_code mv_verify_results_add(mv_verify_results *results, const mv_case_result *one,
                                             mv_error *error);
 MV_MUST_CHECK mv_code mv_verify_results_add_mutant(mv_verify_results *results,

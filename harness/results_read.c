@@ -189,6 +189,7 @@ static void read_outcome(mv_reader *reader, const json_t *object, mv_case_result
         mv_reader_text(reader, first, "op", MV_OPTIONAL, one->divergence_op,
                        sizeof one->divergence_op);
     }
+    mv_read_divergence(reader, object, &one->divergence);
     mv_reader_text(reader, object, "reproduce", MV_REQUIRED, one->reproduce, sizeof one->reproduce);
     mv_reader_integer(reader, object, "elapsed_ns", MV_OPTIONAL, 0, INT64_MAX, &one->elapsed_ns);
 }
@@ -228,6 +229,7 @@ static void read_cases(mv_reader *reader, const json_t *root, mv_verify_results 
         if (reader->code == MV_OK) {
             reader->code = mv_verify_results_add(results, &one, reader->error);
         }
+        free(one.divergence);
     }
 }
 

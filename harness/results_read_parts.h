@@ -18,6 +18,10 @@ void mv_read_tool(mv_reader *reader, const json_t *root, char version[32], char 
 void mv_read_model(mv_reader *reader, const json_t *root, char *spec, size_t spec_size,
                    mv_params *params, char weights_sha256[65]);
 
+/* "divergence_profile" of a case, if it is there. *divergence is yours: free(); NULL if absent or
+ * refused. */
+void mv_read_divergence(mv_reader *reader, const json_t *object, mv_divergence **divergence);
+
 void mv_read_seed(mv_reader *reader, const json_t *object, uint64_t *seed);
 mv_compute mv_read_compute(mv_reader *reader, const json_t *object);
 int64_t mv_read_elapsed_ns(mv_reader *reader, const json_t *object); /* "elapsed_s" */

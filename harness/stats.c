@@ -58,6 +58,12 @@ double mv_percentile(const double *sorted, size_t n, double p)
     return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
 }
 
+double mv_median_in_place(double *values, size_t n)
+{
+    qsort(values, n, sizeof *values, by_value);
+    return mv_percentile(values, n, 0.5);
+}
+
 /* ---- the median ---- */
 
 /* Largest k with 2 P(B(n, 1/2) < k) <= 1 - confidence: the k-th smallest and the k-th largest of n

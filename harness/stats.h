@@ -17,6 +17,9 @@ typedef struct mv_estimate {
  * and numpy do). sorted: rising. n >= 1. */
 double mv_percentile(const double *sorted, size_t n, double p);
 
+/* The median alone; puts the values, which are finite, in order. n >= 1. */
+double mv_median_in_place(double *values, size_t n);
+
 /* Sorted copy; yours: free(). */
 MV_MUST_CHECK mv_code mv_sorted_copy(double **sorted, const double *values, size_t n,
                                      mv_error *error);

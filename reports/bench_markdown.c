@@ -98,8 +98,8 @@ static void put_profiles(mv_bytes *bytes, const mv_bench_results *results)
     bool is_begun = false;
     for (size_t i = 0; i < results->n_runs; i++) {
         const mv_bench_run *run = &results->runs[i];
-        mv_bench_op sorted[MV_BENCH_MAX_OPS];
-        const size_t n = mv_profile_sort(sorted, &run->profile);
+        mv_bench_op largest[MV_BENCH_MAX_OPS];
+        const size_t n = mv_profile_largest(largest, &run->profile);
         if (n == 0)
             continue;
         if (!is_begun)
@@ -112,10 +112,10 @@ static void put_profiles(mv_bytes *bytes, const mv_bench_results *results)
         mv_markdown_text(bytes, run->backend);
         mv_bytes_print(bytes, " | %s | %s | %s | ", mv_compute_word(run->compute),
                        mv_bench_phase_name(run->phase), mv_shape_words(run).text);
-        for (size_t k = 0; k < n && (k == 0 || sorted[k].share >= 0.005); k++) {
+        for (size_t k = 0; k < n; k++) {
             mv_bytes_text(bytes, k == 0 ? "" : ", ");
-            mv_markdown_text(bytes, sorted[k].op);
-            mv_bytes_print(bytes, " %.0f %%", 100 * sorted[k].share);
+            mv_markdown_text(bytes, largest[k].op);
+            mv_bytes_print(bytes, " %.0f %%", 100 * largest[k].share);
         }
         mv_bytes_print(bytes, " | %s | %s |\n",
                        mv_short_quantity((double)run->profile.total_ns * 1e-9, "s").text,

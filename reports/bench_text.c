@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 mv_short mv_short_quantity(double value, const char *unit)
@@ -163,38 +162,22 @@ static void put_details(mv_bytes *bytes, const mv_bench_run *run)
     mv_bytes_text(bytes, "\n");
 }
 
-static int by_time(const void *a, const void *b)
-{
-    const mv_bench_op *left = a, *right = b;
-    if (left->ns_median == right->ns_median)
-        return strcmp(left->op, right->op);
-    return left->ns_median < right->ns_median ? 1 : -1;
-}
-
-size_t mv_profile_sort(mv_bench_op sorted[MV_BENCH_MAX_OPS], const mv_bench_profile *profile)
-{
-    memcpy(sorted, profile->ops, profile->n_ops * sizeof *sorted);
-    qsort(sorted, profile->n_ops, sizeof *sorted, by_time);
-    return profile->n_ops;
-}
-
-/* What is below half a per cent is left out; all is in the JSON. */
 static void put_profiles(mv_bytes *bytes, const mv_bench_results *results)
 {
     for (size_t i = 0; i < results->n_runs; i++) {
         const mv_bench_run *run = &results->runs[i];
-        mv_bench_op sorted[MV_BENCH_MAX_OPS];
-        const size_t n = mv_profile_sort(sorted, &run->profile);
+        mv_bench_op largest[MV_BENCH_MAX_OPS];
+        const size_t n = mv_profile_largest(largest, &run->profile);
         if (n == 0)
             continue;
         mv_bytes_text(bytes, "time by op: ");
         mv_text_put(bytes, run->backend);
         mv_bytes_print(bytes, " %s %s, %s:", mv_compute_word(run->compute),
                        mv_bench_phase_name(run->phase), mv_shape_words(run).text);
-        for (size_t k = 0; k < n && (k == 0 || sorted[k].share >= 0.005); k++) {
+        for (size_t k = 0; k < n; k++) {
             mv_bytes_text(bytes, k == 0 ? " " : ", ");
-            mv_text_put(bytes, sorted[k].op);
-            mv_bytes_print(bytes, " %.0f%%", 100 * sorted[k].share);
+            mv_text_put(bytes, largest[k].op);
+            mv_bytes_print(bytes, " %.0f%%", 100 * largest[k].share);
         }
         mv_bytes_print(bytes, "; %s with taps",
                        mv_short_quantity((double)run->profile.total_ns * 1e-9, "s").text);

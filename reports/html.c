@@ -32,6 +32,7 @@ static void put_verify(mv_html *html, const mv_page_part *part)
     mv_html_verify_heat(html, part->verify);
     mv_html_verify_suites(html, part->verify);
     mv_html_verify_divergence(html, part->verify);
+    mv_html_verify_profiles(html, part->verify);
     mv_html_verify_self_test(html, part->verify);
     mv_html_environment(html, &part->verify->environment,
                         part->verify_old != NULL ? &part->verify_old->environment : NULL);

@@ -80,6 +80,7 @@ void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
 void mv_html_verify_heat(mv_html *html, const mv_verify_results *results);
 void mv_html_verify_suites(mv_html *html, const mv_verify_results *results);
 void mv_html_verify_divergence(mv_html *html, const mv_verify_results *results);
+void mv_html_verify_profiles(mv_html *html, const mv_verify_results *results);
 void mv_html_verify_self_test(mv_html *html, const mv_verify_results *results);
 void mv_html_verify_cases(mv_html *html, const mv_verify_results *results);
 

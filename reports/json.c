@@ -183,6 +183,10 @@ static void put_case(mv_bytes *bytes, const mv_case_result *one)
         put_key(bytes, &separator, "first_divergence");
         mv_json_divergence(bytes, one);
     }
+    if (one->divergence != NULL) {
+        put_key(bytes, &separator, "divergence_profile");
+        mv_json_divergence_profile(bytes, one->divergence);
+    }
     put_text(bytes, &separator, "reproduce", one->reproduce);
     put_known(bytes, &separator, "elapsed_ns", one->elapsed_ns);
     mv_bytes_text(bytes, "}");

@@ -63,6 +63,32 @@ void mv_bytes_self_test(mv_bytes *bytes, const mv_verify_results *results);
 bool mv_self_test_was_run(const mv_verify_results *results);
 bool mv_mutant_is_wrong(const mv_mutant_result *mutant); /* survived, or equivalent and killed */
 
+/* ---- what the profile of a failed case says (words_divergence.c) ---- */
+
+mv_short mv_times_limit(double times_limit);                    /* "0.125", "1.33M", "not finite" */
+mv_short mv_step_layer(const mv_divergence_step *step);         /* "layer 3", "outside" */
+mv_short mv_row_name(const mv_divergence *profile, size_t row); /* "3", "4-5", "other" */
+
+/* "layer 3: over the limit at positions 8 to 39; the worst error / limit is 41, at position 12". */
+typedef struct mv_row_text {
+    char text[192];
+} mv_row_text;
+mv_row_text mv_divergence_row(const mv_divergence *profile, size_t row);
+
+/* "8 to 39, 48": the positions where a row is over its limit; "" nowhere. */
+mv_row_text mv_divergence_places(const mv_divergence *profile, size_t row);
+size_t mv_divergence_worst(const mv_divergence *profile, size_t row); /* its bin */
+mv_short mv_bin_name(const mv_divergence *profile, size_t bin);       /* "12", "12 to 13" */
+bool mv_row_is_bad(const mv_divergence *profile, size_t row);
+bool mv_row_is_played(const mv_divergence *profile, size_t row);
+
+/* One sentence each, text of ours but for the names of operations: still to be escaped. */
+typedef struct mv_finding {
+    char text[384];
+} mv_finding;
+mv_finding mv_divergence_steps_finding(const mv_divergence *profile);
+mv_finding mv_divergence_map_finding(const mv_divergence *profile, int64_t window);
+
 /* ---- groups: the cases of one suite, one backend and one compute type ---- */
 
 bool mv_group_begins_at(const mv_verify_results *results, size_t index);
@@ -107,6 +133,7 @@ void mv_json_metrics(mv_bytes *bytes, const mv_case_result *one);
 void mv_json_limits(mv_bytes *bytes, const mv_case_result *one);
 void mv_json_worst(mv_bytes *bytes, const mv_case_result *one);
 void mv_json_divergence(mv_bytes *bytes, const mv_case_result *one);
+void mv_json_divergence_profile(mv_bytes *bytes, const mv_divergence *divergence);
 
 /* The keys "tool" and "environment", and "model": whole lines, with a ',' at the end. */
 void mv_json_tool(mv_bytes *bytes, const char *version, const char *commit,
@@ -132,6 +159,8 @@ typedef struct mv_shape_text {
 mv_shape_text mv_shape_words(const mv_bench_run *run);
 /* The ops of a profile, those that take most first. Returns how many. */
 size_t mv_profile_sort(mv_bench_op sorted[MV_BENCH_MAX_OPS], const mv_bench_profile *profile);
+/* The same without what takes less than half a per cent; all is in the JSON. */
+size_t mv_profile_largest(mv_bench_op largest[MV_BENCH_MAX_OPS], const mv_bench_profile *profile);
 
 double mv_median_ns(const mv_bench_run *run); /* of a token of one sequence; NAN without samples */
 

@@ -200,6 +200,21 @@ void mv_svg_mark(mv_bytes *bytes, mv_shape shape, double x, double y, const char
     put_tip(bytes, "path", tip);
 }
 
+void mv_svg_box(mv_bytes *bytes, double x, double y, double width, double height)
+{
+    mv_bytes_text(bytes, "M");
+    mv_svg_number(bytes, x);
+    mv_bytes_text(bytes, " ");
+    mv_svg_number(bytes, y);
+    mv_bytes_text(bytes, "h");
+    mv_svg_number(bytes, width);
+    mv_bytes_text(bytes, "v");
+    mv_svg_number(bytes, height);
+    mv_bytes_text(bytes, "h");
+    mv_svg_number(bytes, -width);
+    mv_bytes_text(bytes, "z");
+}
+
 /* Drawn line by line: a <pattern> would need url(), and one more thing to fail. */
 void mv_svg_hatch(mv_bytes *bytes, double x, double y, double width, double height)
 {

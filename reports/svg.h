@@ -68,6 +68,8 @@ enum { MV_SVG_LINE = 16 };
 size_t mv_svg_lines(mv_bytes *bytes, double x, double y, const char *text, double first,
                     double width);
 void mv_svg_mark(mv_bytes *bytes, mv_shape shape, double x, double y, const char *tip);
+/* A rectangle as a piece of a path: many are one element. */
+void mv_svg_box(mv_bytes *bytes, double x, double y, double width, double height);
 void mv_svg_hatch(mv_bytes *bytes, double x, double y, double width, double height);
 
 /* ---- charts ---- */
@@ -157,5 +159,12 @@ typedef struct mv_bars {
 } mv_bars;
 
 void mv_svg_bars(mv_bytes *bytes, const mv_bars *bars);
+
+/* The profile of a failed case: error / limit of each operation, on a logarithmic axis with the
+ * limit, the first wrong one named; and of each layer by position, what is over the limit hatched.
+ * window: marked where positions pass it; 0: none. n_steps must be above 0. */
+void mv_svg_divergence_steps(mv_bytes *bytes, const mv_divergence *profile, const char *label);
+void mv_svg_divergence_map(mv_bytes *bytes, const mv_divergence *profile, int64_t window,
+                           const char *label);
 
 #endif

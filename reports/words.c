@@ -143,6 +143,12 @@ static void say_divergence(mv_detail *detail, const mv_case_result *one)
         say(detail, "%s", comma);
         say_position(detail, one->divergence_position, one->window);
     }
+    const int64_t first = one->divergence != NULL ? mv_divergence_first(one->divergence) : -1;
+    if (first >= 0) {
+        const double times_limit = one->divergence->steps[first].times_limit;
+        say(detail, ": error %s%s", mv_times_limit(times_limit).text,
+            times_limit < INFINITY ? " times the limit" : "");
+    }
 }
 
 static void say_window(mv_detail *detail, int64_t asked, int64_t found)

@@ -15,9 +15,11 @@ enum { MAX_JOBS = 64 };
 
 typedef enum what { CASE_BEGINS, CASE_ENDS, CHILD_ENDS } what;
 
-/* One message: whole structs, between two processes of one program. */
+/* One message: whole structs, between two processes of one program. The profile of a failed case
+ * follows where has_divergence says so. */
 typedef struct message {
     what what;
+    bool has_divergence;
     mv_code code; /* CHILD_ENDS */
     mv_error error;
     mv_case_result result;
@@ -32,6 +34,7 @@ typedef struct child {
     int fd;
     message message; /* as far as it has come in */
     size_t n_read;
+    mv_divergence *divergence; /* what follows the message; NULL until the first one comes */
     bool in_case, has_ended;
     mv_case_result current;
     int64_t since_ns; /* the current case began */
@@ -39,10 +42,10 @@ typedef struct child {
 
 /* ---- in the child ---- */
 
-static void send_message(const mv_isolate_sink *sink, const message *m)
+static void send_bytes(const mv_isolate_sink *sink, const void *bytes, size_t size)
 {
-    const char *at = (const char *)m;
-    for (size_t left = sizeof *m; left > 0;) {
+    const char *at = bytes;
+    for (size_t left = size; left > 0;) {
         ssize_t n = write(sink->fd, at, left);
         if (n < 0 && errno == EINTR)
             continue;
@@ -55,12 +58,17 @@ static void send_message(const mv_isolate_sink *sink, const message *m)
 
 void mv_isolate_begin(mv_isolate_sink *sink, const mv_case_result *result)
 {
-    send_message(sink, &(message){.what = CASE_BEGINS, .result = *result});
+    message begin = {.what = CASE_BEGINS, .result = *result};
+    send_bytes(sink, &begin, sizeof begin);
 }
 
 void mv_isolate_end(mv_isolate_sink *sink, const mv_case_result *result)
 {
-    send_message(sink, &(message){.what = CASE_ENDS, .result = *result});
+    message end = {.what = CASE_ENDS, .result = *result};
+    end.has_divergence = result->divergence != NULL;
+    send_bytes(sink, &end, sizeof end);
+    if (end.has_divergence)
+        send_bytes(sink, result->divergence, sizeof *result->divergence);
 }
 
 static void be_child(const mv_isolate *isolate, uint32_t job, int fd)
@@ -68,7 +76,7 @@ static void be_child(const mv_isolate *isolate, uint32_t job, int fd)
     mv_isolate_sink sink = {fd};
     message end = {.what = CHILD_ENDS};
     end.code = isolate->work(isolate->cookie, job, &sink, &end.error);
-    send_message(&sink, &end);
+    send_bytes(&sink, &end, sizeof end);
     _exit(0);
 }
 
@@ -77,7 +85,7 @@ static void be_child(const mv_isolate *isolate, uint32_t job, int fd)
 static mv_code start(const mv_isolate *isolate, uint32_t job, child *c, mv_error *error)
 {
     int ends[2];
-    *c = (child){.fd = -1};
+    *c = (child){.fd = -1, .divergence = c->divergence};
     if (pipe(ends) != 0)
         return mv_fail(error, MV_ERR_IO, "--isolate: no pipe: %s", strerror(errno));
     c->pid = fork();
@@ -119,7 +127,8 @@ static mv_code take_result(const mv_isolate *isolate, const mv_case_result *resu
 static mv_code take_message(const mv_isolate *isolate, child *c, mv_verify_results *results,
                             mv_error *error)
 {
-    const message *m = &c->message;
+    message *m = &c->message;
+    m->result.divergence = m->has_divergence ? c->divergence : NULL; /* it was the child's */
     switch (m->what) {
     case CASE_BEGINS:
         c->in_case = true;
@@ -182,13 +191,22 @@ static mv_code take_end(const mv_isolate *isolate, uint32_t job, child *c,
 static mv_code read_child(const mv_isolate *isolate, uint32_t job, child *c,
                           mv_verify_results *results, mv_error *error)
 {
-    ssize_t n = read(c->fd, (char *)&c->message + c->n_read, sizeof c->message - c->n_read);
+    const size_t head = sizeof c->message;
+    const bool in_head = c->n_read < head;
+    if (!in_head && c->divergence == NULL) {
+        c->divergence = malloc(sizeof *c->divergence);
+        if (c->divergence == NULL)
+            return mv_fail(error, MV_ERR_MEMORY, "no memory for the profile of a failed case");
+    }
+    char *at = in_head ? (char *)&c->message + c->n_read : (char *)c->divergence + c->n_read - head;
+    const size_t size = head + (in_head ? 0 : sizeof *c->divergence);
+    ssize_t n = read(c->fd, at, size - c->n_read);
     if (n < 0 && errno == EINTR)
         return MV_OK;
     if (n <= 0)
         return take_end(isolate, job, c, results, error);
     c->n_read += (size_t)n;
-    if (c->n_read < sizeof c->message)
+    if (c->n_read < size || (in_head && c->message.has_divergence))
         return MV_OK;
     c->n_read = 0;
     return take_message(isolate, c, results, error);
@@ -257,6 +275,7 @@ mv_code mv_isolate_run(const mv_isolate *isolate, mv_verify_results *results, mv
         }
         if (children[i].fd >= 0)
             (void)close(children[i].fd);
+        free(children[i].divergence);
     }
     if (results->n_cases > first)
         qsort(results->cases + first, results->n_cases - first, sizeof *results->cases, by_order);

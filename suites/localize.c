@@ -46,11 +46,11 @@ static int64_t position_of(const mv_recording *r, const mv_play *play, size_t at
 }
 
 /* Float32 values cannot be nearer to the oracle than half of their last bit. */
-static mv_tensor_error judge_tensor(const mv_recording *r, const mv_play *play,
+static mv_tensor_error judge_tensor(const mv_recording *r, const mv_play *play, int32_t layer,
                                     const errors *reference, const errors *test,
-                                    const mv_tolerance *limits)
+                                    const mv_tolerance *limits, mv_divergence *profile)
 {
-    mv_tensor_error e = {.first_bad_position = -1};
+    mv_tensor_error e = {.layer = layer, .first_bad_position = -1};
     const double n = (double)test->n_seen;
     const double floor = test->size * 0x1p-48 / 3.0;
     const double square = fmax(reference->square, floor), row_floor = square / n / 4.0;
@@ -61,15 +61,29 @@ static mv_tensor_error judge_tensor(const mv_recording *r, const mv_play *play,
         double ratio = sqrt(test->rows[i] / fmax(reference->rows[i], row_floor));
         if (!(ratio <= e.r_row))
             e.r_row = ratio;
-        if (!(ratio <= SLACK * limits->r_row) && e.first_bad_position < 0)
-            e.first_bad_position = position_of(r, play, i);
+        const double times_limit = ratio / (SLACK * limits->r_row);
+        const int64_t position = position_of(r, play, i);
+        mv_divergence_add_row(profile, layer, position, times_limit);
+        if (!(times_limit <= 1) && e.first_bad_position < 0)
+            e.first_bad_position = position;
     }
     return e;
 }
 
-static bool is_bad(const mv_tensor_error *e, const mv_tolerance *limits)
+/* The larger of two errors, each over its limit; NAN if one is. */
+static double worse_of(const mv_tensor_error *e, const mv_tolerance *limits)
 {
-    return !(e->r_rmse <= SLACK * limits->r_rmse) || !(e->r_row <= SLACK * limits->r_row);
+    const double rmse = e->r_rmse / (SLACK * limits->r_rmse);
+    const double row = e->r_row / (SLACK * limits->r_row);
+    return !(rmse <= row) ? (isnan(row) ? row : rmse) : row;
+}
+
+static size_t longest_track(const mv_play *play)
+{
+    size_t longest = 1;
+    for (uint32_t i = 0; i < play->n_tracks; i++)
+        longest = play->tracks[i].n > longest ? play->tracks[i].n : longest;
+    return longest;
 }
 
 static mv_code judge_all(mv_run *run, const mv_recording *r, const mv_play *play,
@@ -78,8 +92,10 @@ static mv_code judge_all(mv_run *run, const mv_recording *r, const mv_play *play
     const mv_tolerance *limits = mv_tolerance_get(run->options.compute);
     const size_t n_slots = (size_t)(r->n_layers + 1) * MV_N_TAPS;
     out->tensors = calloc(n_slots, sizeof *out->tensors);
-    if (out->tensors == NULL)
+    out->profile = malloc(sizeof *out->profile);
+    if (out->tensors == NULL || out->profile == NULL)
         return mv_fail(error, MV_ERR_MEMORY, "no memory for a localisation");
+    mv_divergence_begin(out->profile, r->n_layers, (int64_t)longest_track(play));
     for (uint32_t row = 0; row <= r->n_layers + 1; row++) {
         /* row 0: the embedding; then the layers; then what follows them, which is in row 0 too */
         const uint32_t from = row == 0             ? 0
@@ -97,10 +113,13 @@ static mv_code judge_all(mv_run *run, const mv_recording *r, const mv_play *play
             if (!take_errors(r, t, &test))
                 return mv_fail(error, MV_ERR_MEMORY, "no memory for a localisation");
             if (test.n_seen > 0) {
-                mv_tensor_error e = judge_tensor(r, play, &reference[base + i], &test, limits);
+                const int32_t layer = row == 0 || row > r->n_layers ? -1 : (int32_t)row - 1;
+                mv_tensor_error e =
+                    judge_tensor(r, play, layer, &reference[base + i], &test, limits, out->profile);
+                const double worst = worse_of(&e, limits);
                 e.name = mv_tap_names[i];
-                e.layer = row == 0 || row > r->n_layers ? -1 : (int32_t)row - 1;
-                if (out->first < 0 && is_bad(&e, limits))
+                mv_divergence_add_step(out->profile, layer, e.name, worst);
+                if (out->first < 0 && !(worst <= 1))
                     out->first = (int64_t)out->n_tensors;
                 out->tensors[out->n_tensors++] = e;
             }
@@ -156,6 +175,7 @@ mv_code mv_localize(mv_run *run, const mv_play *play, const mv_schedule *schedul
 void mv_localization_free(mv_localization *localization)
 {
     free(localization->tensors);
+    free(localization->profile);
     *localization = (mv_localization){.first = -1};
 }
 
@@ -210,6 +230,9 @@ void mv_localize_case(mv_run *run, mv_case_result *result)
                error.message);
     } else {
         log_profile(result, &l);
+        free(run->divergence);
+        run->divergence = result->divergence = l.profile;
+        l.profile = NULL;
         if (l.first >= 0) {
             const mv_tensor_error *e = &l.tensors[l.first];
             result->divergence_layer = e->layer;

@@ -25,7 +25,8 @@ typedef struct mv_tensor_error {
 typedef struct mv_localization {
     mv_tensor_error *tensors; /* [n_tensors] in the order of the forward pass */
     size_t n_tensors;
-    int64_t first; /* index of the first wrong one, or -1 */
+    int64_t first;          /* index of the first wrong one, or -1 */
+    mv_divergence *profile; /* the same against the limits, and layer by position */
 } mv_localization;
 
 /* tokens and lengths are those of play's tracks; its logits are not touched. MV_ERR_UNSUPPORTED:
@@ -36,7 +37,8 @@ MV_MUST_CHECK mv_code mv_localize(mv_run *run, const mv_play *play, const mv_sch
 void mv_localization_free(mv_localization *localization);
 
 /* Localises a failed case (the calls that mv_play_on() made last, or the whole prompt), fills
- * divergence_*, and logs the profile. Never fails: a result without a place is still a result. */
+ * divergence_* and divergence (the run's, until the next case is localised), and logs the profile.
+ * Never fails: a result without a place is still a result. */
 void mv_localize_case(mv_run *run, mv_case_result *result);
 
 #endif

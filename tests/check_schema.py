@@ -32,6 +32,20 @@ def spoil(document):
         yield "a null metric", changed(lambda d: d["cases"][0]["metrics"].update(r_row=None))
         yield "a failure without reason", changed(
             lambda d: d["cases"][0].update(verdict="fail", reason=""))
+    for i, case in enumerate(document["cases"]):
+        if "divergence_profile" in case:
+            yield from spoil_profile(i, changed)
+            break
+
+
+def spoil_profile(i, changed):
+    def profile(document):
+        return document["cases"][i]["divergence_profile"]
+    yield "a negative layer", changed(lambda d: profile(d)["ops"][0].update(layer=-1))
+    yield "an operation without a name", changed(lambda d: profile(d)["ops"][0].update(op=""))
+    yield "a negative error", changed(lambda d: profile(d)["rows"][0].append(-1))
+    yield "too many bins", changed(lambda d: profile(d)["outside"].extend([0.5] * 64))
+    yield "a profile without sizes", changed(lambda d: profile(d).pop("positions"))
 
 
 def spoil_bench(document, changed):

@@ -45,7 +45,7 @@ static void repeat_cases(mv_verify_results *results, size_t n)
 
 int main(int argc, char **argv)
 {
-    mv_verify_results verify[5];
+    mv_verify_results verify[6];
     mv_bench_results bench[3];
     mv_history history[2];
     if (argc != 2) {
@@ -58,6 +58,7 @@ int main(int argc, char **argv)
     mv_verify_results_init(&verify[3]);
     mv_sample_passing(&verify[4]);
     repeat_cases(&verify[4], 700);
+    mv_sample_deep(&verify[5], 7);
     mv_sample_history(&history[0], "prefill time");
     mv_sample_history(&history[1], mv_hostile_text);
     mv_sample_bench(&bench[0]);
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
     const mv_page_part mixed = {.name = "", .verify = &verify[0]};
     const mv_page_part passing = {.name = "", .verify = &verify[1]};
     const mv_page_part empty = {.name = "", .verify = &verify[3]};
+    const mv_page_part deep = {.name = "", .verify = &verify[5]};
     const mv_page_part times = {.name = "", .bench = &bench[0]};
     const mv_page_part no_times = {.name = "", .bench = &bench[2]};
     const mv_page_part hostile[] = {
@@ -81,13 +83,14 @@ int main(int argc, char **argv)
     save(argv[1], "mixed", &mixed, 1);
     save(argv[1], "passing", &passing, 1);
     save(argv[1], "empty", &empty, 1);
+    save(argv[1], "deep", &deep, 1);
     save(argv[1], "times", &times, 1);
     save(argv[1], "no_times", &no_times, 1);
     save(argv[1], "hostile", hostile, 3);
     save(argv[1], "history", &both[2], 1);
     save(argv[1], "both", both, 3);
     save(argv[1], "many", many, 2);
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < 6; i++) {
         mv_verify_results_free(&verify[i]);
     }
     for (size_t i = 0; i < 3; i++) {

@@ -99,6 +99,30 @@ void mv_sample_passing(mv_verify_results *results)
     add_grid(results, "chunking");
 }
 
+void mv_sample_divergence(mv_divergence *divergence, int64_t n_layers, int64_t n_positions,
+                          int64_t bad, const char *op, int64_t from)
+{
+    static const char *const ops[] = {"attention_norm", "q",    "k",  "v",       "attention",
+                                      "attention_out",  "gate", "up", "ffn_out", "layer_out"};
+    mv_divergence_begin(divergence, n_layers, n_positions);
+    mv_divergence_add_step(divergence, -1, "embedding", 0);
+    for (int32_t layer = 0; layer < n_layers; layer++) {
+        for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+            const bool is_bad = layer == bad && strcmp(ops[i], op) == 0;
+            mv_divergence_add_step(divergence, layer, ops[i],
+                                   is_bad ? 41.25 : 0.2 + (double)((size_t)layer + i) / 1e3);
+        }
+        for (int64_t i = 0; i < n_positions; i++) {
+            const bool is_bad = layer == bad && i >= from;
+            mv_divergence_add_row(divergence, layer, i, is_bad ? 12.5 : 0.2);
+        }
+    }
+    mv_divergence_add_step(divergence, -1, "logits", strcmp(op, "logits") == 0 ? NAN : 0.3);
+    for (int64_t i = 0; i < n_positions; i++) {
+        mv_divergence_add_row(divergence, -1, i, 0.6);
+    }
+}
+
 static void add_failing_window(mv_verify_results *results)
 {
     mv_case_result one = make_case("window", 3, 8, 41.25);
@@ -111,6 +135,9 @@ static void add_failing_window(mv_verify_results *results)
     one.divergence_layer = 0;
     one.divergence_position = 8;
     set(one.divergence_op, sizeof one.divergence_op, "attention");
+    mv_divergence profile;
+    mv_sample_divergence(&profile, 4, 64, 0, "attention", 8);
+    one.divergence = &profile;
     set(one.reproduce, sizeof one.reproduce,
         "mistral-verify --suite window --backend blas --chunk 3 --window 8 --length 64 --seed 1");
     add(results, &one);
@@ -170,6 +197,31 @@ void mv_sample_mixed(mv_verify_results *results)
     results->benign_total = 40;
 }
 
+void mv_sample_deep(mv_verify_results *results, size_t n)
+{
+    begin(results);
+    for (size_t i = 0; i < n; i++) {
+        mv_case_result one = make_case("window", 3, 8 + (int64_t)i, 41.25);
+        mv_divergence profile;
+        mv_sample_divergence(&profile, 64, 64 * 64, (int64_t)i, "q", 0);
+        for (size_t r = 0; r <= profile.n_rows; r++) {
+            for (size_t b = 0; b < profile.n_bins; b++) {
+                profile.times_limit[r][b] = (r + b) % 2 == 0 ? 0.3 : b % 4 == 1 ? 33.3 : 3e30;
+            }
+        }
+        while (profile.n_steps < MV_DIVERGENCE_MAX_STEPS) {
+            mv_divergence_add_step(&profile, 63, "layer_out", 1e-9);
+        }
+        profile.steps[1].times_limit = INFINITY;
+        one.verdict = MV_VERDICT_FAIL;
+        one.divergence_layer = (int64_t)i;
+        one.divergence = &profile;
+        set(one.reason, sizeof one.reason, "r_rmse 41.3 is above the limit 2.00");
+        set(one.divergence_op, sizeof one.divergence_op, "q");
+        add(results, &one);
+    }
+}
+
 void mv_sample_hostile(mv_verify_results *results, const char *text)
 {
     mv_verify_results_init(results);
@@ -189,6 +241,12 @@ void mv_sample_hostile(mv_verify_results *results, const char *text)
         set(one.reason, sizeof one.reason, text);
         set(one.divergence_op, sizeof one.divergence_op, text);
         set(one.reproduce, sizeof one.reproduce, text);
+        mv_divergence profile;
+        mv_sample_divergence(&profile, 70, 1000, 3, "logits", 0);
+        for (size_t i = 0; i < profile.n_steps; i++) {
+            set(profile.steps[i].op, sizeof profile.steps[i].op, text);
+        }
+        one.divergence = verdict == MV_VERDICT_FAIL ? &profile : NULL;
         add(results, &one);
     }
     add_mutant(results, text, "", NAN, 0);

@@ -204,7 +204,7 @@ START_TEST(a_failing_cell_is_hatched_and_keeps_its_number)
     mv_sample_mixed(&verify);
     const char *text = write_verify();
     ck_assert_uint_eq(count(text, "class=\"cell bad\""), 3);
-    ck_assert_uint_eq(count(text, "class=\"hatch\""), 3);
+    ck_assert_uint_eq(count(text, "class=\"hatch\""), 3 + 2); /* two in the map of a profile */
     must_have(text, ">41.2</text>");
     must_have(text, "3 of 13 cells fail");
     mv_verify_results_free(&verify);
@@ -251,6 +251,40 @@ START_TEST(a_chunk_above_the_window_is_seen_as_such)
         one->verdict = is_above ? MV_VERDICT_FAIL : MV_VERDICT_PASS;
     }
     must_have(write_verify(), "3 of 12 cells fail, all with a chunk above the window;");
+}
+END_TEST
+
+START_TEST(a_profile_names_the_first_wrong_operation_in_words_and_marks_it)
+{
+    mv_sample_mixed(&verify);
+    const char *text = write_verify();
+    must_have(text, "Of 42 operations the first wrong one is layer 0, attention: its error is 41.2 "
+                    "times its limit; no later one is wrong.");
+    must_have(text, ">first wrong: layer 0, attention</text>");
+    must_have(text, "<title>layer 0, attention: error / limit 41.2</title>");
+    must_have(text,
+              "Layer 0 alone is over its limit, first at position 8, where the window (W = 8) "
+              "is passed;");
+    must_have(text, "<title>layer 0: over the limit at positions 8 to 63; ");
+    must_have(text, "<td>attention</td><td class=\"n\">41.2</td>");
+    must_have(text, "<td class=\"n\">12.5</td><td class=\"n\">8</td><td>8 to 63</td>");
+    ck_assert_uint_eq(count(text, "<h4>"), 1);
+    ck_assert_ptr_null(strstr(text, "more are in the data"));
+}
+END_TEST
+
+START_TEST(of_many_profiles_one_of_each_place_is_shown_and_the_rest_is_counted)
+{
+    mv_sample_deep(&verify, 7);
+    const char *text = write_verify();
+    ck_assert_uint_eq(count(text, "<h4>"), 4);
+    must_have(text, "the profiles of 3 more are in the data");
+    for (size_t i = 0; i < verify.n_cases; i++) {
+        verify.cases[i].divergence_layer = 5;
+    }
+    text = write_verify();
+    ck_assert_uint_eq(count(text, "<h4>"), 1);
+    must_have(text, "the profiles of 6 more are in the data");
 }
 END_TEST
 
@@ -572,6 +606,8 @@ static Suite *html_suite(void)
     tcase_add_test(tcase, a_failing_cell_is_hatched_and_keeps_its_number);
     tcase_add_test(tcase, the_heat_map_names_the_shape_of_its_failures);
     tcase_add_test(tcase, a_chunk_above_the_window_is_seen_as_such);
+    tcase_add_test(tcase, a_profile_names_the_first_wrong_operation_in_words_and_marks_it);
+    tcase_add_test(tcase, of_many_profiles_one_of_each_place_is_shown_and_the_rest_is_counted);
     tcase_add_test(tcase, the_kill_matrix_says_who_saw_what);
     tcase_add_test(tcase, sections_without_data_do_not_appear);
     tcase_add_test(tcase, an_older_run_shows_what_changed_and_where_the_machines_differ);

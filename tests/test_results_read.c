@@ -51,6 +51,8 @@ static void make_verify(int which, mv_verify_results *results)
         mv_sample_passing(results);
     } else if (which == 2) {
         mv_sample_hostile(results, "a \"quote\", </script> and \xE2\x82\xAC");
+    } else if (which == 3) {
+        mv_sample_deep(results, 2);
     } else {
         mv_verify_results_init(results);
     }
@@ -146,6 +148,32 @@ START_TEST(refuses_a_bad_verification_with_place_and_reason)
         {"\"positions\": 64", "\"positions\": null", "cases[0].positions: expected an integer"},
         {"\"r_rmse\": 1,", "\"r_rmse\": true,", "cases[0].r_rmse: expected a number"},
         {"\"limits\": {", "\"limits\": [], \"x\": {", "cases[0].limits: expected an object"},
+        {"\"layer\": 0, \"op\": \"q\"", "\"layer\": -1, \"op\": \"q\"",
+         "divergence_profile.ops[2].layer: expected an integer from 0 to 3, found -1"},
+        {"\"layer\": 3, \"op\": \"q\"", "\"layer\": 4, \"op\": \"q\"", "from 0 to 3, found 4"},
+        {"\"op\": \"embedding\"", "\"op\": 3", "cases[12].divergence_profile.ops[0].op: expected"},
+        {"\"times_limit\": 41.2", "\"times_limit\": -41.2", "a number of at least 0, or \"inf\""},
+        {"\"times_limit\": 41.2", "\"times_limit\": \"nan\"", "times_limit: expected a number of"},
+        {"\"times_limit\": 41.2", "\"times_limit\": NaN", "not valid JSON"},
+        {"\"times_limit\": 41.2", "\"limit\": 41.2", "times_limit: expected a number"},
+        {"{\"op\": \"embedding\"", "3, {\"op\": \"embedding\"", "ops[0].op: expected text"},
+        {"\"divergence_profile\": {", "\"divergence_profile\": [], \"x\": {",
+         "cases[12].divergence_profile: expected an object, found []"},
+        {"\"layers\": 4,", "\"layers\": 0,", "layers: expected an integer from 1 to 1048576"},
+        {"\"layers\": 4,", "\"layers\": 5,", "rows: expected a list of 5, not of 4"},
+        {"\"layers\": 4,", "\"layers\": 1000000,",
+         "layers_per_row: expected at least 15625, found 1"},
+        {"\"layers_per_row\": 1,", "\"layers_per_row\": 9,", "layers_per_row: expected an integer"},
+        {"\"positions_per_bin\": 1,", "", "positions_per_bin: expected an integer from 1 to 64"},
+        {"\"positions\": 64, \"positions_per",
+         "\"positions\": 9223372036854775807, \"positions_per",
+         "divergence_profile.positions: expected an integer from 1 to"},
+        {"\"rows\": [[", "\"rows\": [[0, ", "rows[0]: expected a list of 64, not of 65"},
+        {"\"rows\": [[", "\"rows\": [3, [", "rows: expected a list of 4, not of 5"},
+        {"\"rows\": [[0.2", "\"rows\": [[null", "rows[0]: expected numbers of at least 0"},
+        {"\"outside\": [0.6", "\"outside\": [\"-inf\"", "outside: expected numbers of at least 0"},
+        {"\"outside\": [0.6", "\"outside\": [true", "outside: expected numbers of at least 0"},
+        {"\"outside\": [", "\"inside\": [", "outside: expected a list, found nothing"},
         {"\"killed_by\": [\"window\"", "\"killed_by\": [1",
          "self_test.mutants[0].killed_by: expected"},
         {"\"equivalent\": false", "\"equivalent\": 0",
@@ -170,6 +198,27 @@ START_TEST(refuses_a_bad_verification_with_place_and_reason)
         ck_assert_uint_eq(file.verify.n_cases + file.verify.n_mutants, 0);
         free(text);
     }
+}
+END_TEST
+
+START_TEST(refuses_a_profile_with_more_operations_than_any_model_has)
+{
+    mv_verify_results results;
+    mv_sample_mixed(&results);
+    mv_json_write_verify(&first, &results, &plain);
+    mv_verify_results_free(&results);
+    char *many = calloc(1, 40 * (MV_DIVERGENCE_MAX_STEPS + 2));
+    ck_assert_ptr_nonnull(many);
+    strcpy(many, "\"ops\": [");
+    for (char *at = many + strlen(many); at < many + 36 * MV_DIVERGENCE_MAX_STEPS;) {
+        at = stpcpy(at, "{\"op\":\"q\",\"times_limit\":0},");
+    }
+    char *text = spoil(first.data, "\"ops\": [", many);
+    ck_assert_int_eq(read_text(text), MV_ERR_FORMAT);
+    ck_assert_ptr_nonnull(strstr(error.message, "divergence_profile.ops: expected at most 1024"));
+    ck_assert_ptr_null(strchr(error.message, '\n'));
+    free(text);
+    free(many);
 }
 END_TEST
 
@@ -238,10 +287,11 @@ static Suite *results_read_suite(void)
     Suite *suite = suite_create("results_read");
     TCase *tcase = tcase_create("results_read");
     tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_loop_test(tcase, a_verification_is_the_same_after_it_was_written_and_read, 0, 4);
+    tcase_add_loop_test(tcase, a_verification_is_the_same_after_it_was_written_and_read, 0, 5);
     tcase_add_loop_test(tcase, times_are_the_same_after_they_were_written_and_read, 0, 2);
     tcase_add_test(tcase, text_that_is_too_long_is_cut_between_characters);
     tcase_add_test(tcase, refuses_a_bad_verification_with_place_and_reason);
+    tcase_add_test(tcase, refuses_a_profile_with_more_operations_than_any_model_has);
     tcase_add_test(tcase, refuses_bad_times_with_place_and_reason);
     tcase_add_test(tcase, refuses_a_file_that_is_cut_anywhere);
     tcase_add_test(tcase, a_file_that_is_not_there_is_an_error_of_reading);

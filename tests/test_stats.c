@@ -212,6 +212,10 @@ START_TEST(percentiles_are_interpolated_as_numpy_does)
     CLOSE(mv_percentile(sorted, 4, 0.95), 7.4, 1e-12);
     CLOSE(mv_percentile(sorted, 4, 1), 8, 1e-12);
     CLOSE(mv_percentile(sorted, 1, 0.99), 1, 1e-12);
+    double unsorted[] = {8, 1, 4, 2}, odd[] = {9, 7, 8}, one[] = {5};
+    CLOSE(mv_median_in_place(unsorted, 4), 3, 1e-15);
+    CLOSE(mv_median_in_place(odd, 3), 8, 1e-15);
+    CLOSE(mv_median_in_place(one, 1), 5, 1e-15);
 }
 END_TEST
 

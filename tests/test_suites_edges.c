@@ -109,6 +109,14 @@ END_TEST
 
 /* ---- --localize ---- */
 
+static void use_model(const char *spec)
+{
+    mv_model_close(&model);
+    if (mv_model_open(&model, spec, &error) != MV_OK)
+        ck_abort_msg("%s", error.message);
+    options.model = mv_model_get_view(model);
+}
+
 static const struct {
     const char *suite, *mutant, *name, *op;
 } localised[] = {
@@ -133,6 +141,48 @@ START_TEST(a_failed_case_is_localised_as_it_was_played_with_its_own_model_and_te
     ck_assert_int_eq(run(localised[_i].suite).verdict, MV_VERDICT_FAIL);
     ck_assert_uint_eq(results.n_cases, 1);
     ck_assert_str_eq(results.cases[0].divergence_op, localised[_i].op);
+
+    const mv_divergence *profile = results.cases[0].divergence;
+    ck_assert_ptr_nonnull(profile);
+    const int64_t first = mv_divergence_first(profile);
+    ck_assert_int_ge(first, 0);
+    ck_assert_str_eq(profile->steps[first].op, localised[_i].op);
+    ck_assert_int_eq(profile->steps[first].layer, results.cases[0].divergence_layer);
+}
+END_TEST
+
+/* The numbers of the profile: of the planted layer beyond the limit, from the planted position on,
+ * and of all others as honest as they are. */
+START_TEST(the_profile_of_a_planted_bug_is_over_its_limit_there_and_nowhere_else)
+{
+    const mv_option option = {"mutant", "window_plus_1_one_layer"};
+    ck_assert_int_eq(mv_backend_load(&options.backend,
+                                     MV_BUILD_ROOT "/backends/mutant/mistral_mutant.so", NULL, 0,
+                                     &error),
+                     MV_OK);
+    use_model("synthetic:probe");
+    options.options = &option;
+    options.n_options = 1;
+    options.localize = true;
+    options.windows = "8";
+    options.filter = "chunking/window 8 chunk 3";
+    ck_assert_int_eq(run("chunking").verdict, MV_VERDICT_FAIL);
+    const mv_divergence *profile = results.cases[0].divergence;
+    ck_assert_ptr_nonnull(profile);
+    ck_assert_int_eq(profile->n_layers, 4);
+    ck_assert_int_eq(profile->n_positions, 40);
+    for (size_t i = 0; i < profile->n_steps; i++) {
+        const mv_divergence_step *step = &profile->steps[i];
+        const bool is_planted = step->layer == 1 && strcmp(step->op, "attention") == 0;
+        ck_assert_msg((step->times_limit > 100) == is_planted &&
+                          (is_planted || step->times_limit < 1),
+                      "layer %d %s: %g", step->layer, step->op, step->times_limit);
+    }
+    for (size_t r = 0; r <= profile->n_rows; r++) {
+        for (size_t b = 0; b < profile->n_bins; b++)
+            ck_assert_msg((profile->times_limit[r][b] > 1) == (r == 1 && b >= 8),
+                          "row %zu position %zu: %g", r, b, profile->times_limit[r][b]);
+    }
 }
 END_TEST
 
@@ -156,14 +206,6 @@ START_TEST(nonfinite_finds_a_window_whatever_the_prompt_and_says_when_it_may_not
 END_TEST
 
 /* ---- ids ---- */
-
-static void use_model(const char *spec)
-{
-    mv_model_close(&model);
-    if (mv_model_open(&model, spec, &error) != MV_OK)
-        ck_abort_msg("%s", error.message);
-    options.model = mv_model_get_view(model);
-}
 
 START_TEST(every_id_of_a_small_vocabulary_has_a_row_of_its_own)
 {
@@ -297,6 +339,7 @@ static Suite *edges_suite(void)
     tcase_add_loop_test(one,
                         a_failed_case_is_localised_as_it_was_played_with_its_own_model_and_text, 0,
                         N_OF(localised));
+    tcase_add_test(one, the_profile_of_a_planted_bug_is_over_its_limit_there_and_nowhere_else);
     tcase_add_test(one, nonfinite_finds_a_window_whatever_the_prompt_and_says_when_it_may_not);
     tcase_add_test(one, every_id_of_a_small_vocabulary_has_a_row_of_its_own);
     tcase_add_test(one, a_larger_vocabulary_is_covered_in_parts_by_a_row_for_sixteen);

@@ -3,16 +3,18 @@
 
 usage: check_page.py MAKE_PAGES [FOLDER]
 Pictures are taken in any case: light, dark, narrow, narrow and dark, and a print. FOLDER receives
-them. Ends with 77, a skip,
-without Chromium (Debian: chromium; MISTRAL_TEST_CHROMIUM names another) or without axe-core (the wheel
-axe-playwright-python or axe-core-python; MISTRAL_TEST_AXE names an axe.min.js, or a folder with one
-somewhere in it: a virtual environment, or what pip install --target made). Prints TAP.
+them. Ends with 77, a skip with its reason, without Chromium (Debian: chromium; MISTRAL_TEST_CHROMIUM names
+another) or where it does not start, without axe-core (the wheel axe-playwright-python or axe-core-python;
+MISTRAL_TEST_AXE names an axe.min.js, or a folder with one somewhere in it: a virtual environment, or what
+pip install --target made), and where MISTRAL_TEST_NO_BROWSER says why it is not wanted. Once Chromium has
+started, whatever goes wrong is a failure, a page that takes it minutes among it. Prints TAP.
 """
 
 import glob
 import importlib.util
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -23,7 +25,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import chromium  # noqa: E402
 
 NARROW_RULES = ["target-size", "scrollable-region-focusable"]  # what a narrow window changes
-IN_BOTH = ("mixed", "times", "history")  # pages that are parts of another, for axe is slow
+# Pages that are parts of another, or have more of the same: axe is slow.
+IN_BOTH = ("mixed", "times", "history", "deep", "many")
 WHEELS = ("axe_playwright_python", "axe_core_python", "axe_selenium_python")
 
 
@@ -293,27 +296,54 @@ def check_the_checks(browser, axe, path, folder):
             if not any(words in fault for fault in faults)]
 
 
-def main():
-    program, axe = chromium.find(), find_axe()
-    if program is None or axe is None:
-        print("1..0 # SKIP no " + ("Chromium" if program is None else "axe-core") + " here")
-        return 77
-    pictures = sys.argv[2] if len(sys.argv) > 2 else None
-    with tempfile.TemporaryDirectory() as folder, chromium.Browser(program) as browser:
-        subprocess.run([sys.argv[1], folder], check=True)
-        pages = sorted(glob.glob(os.path.join(folder, "*.html")))
-        print(f"1..{len(pages) + 1}")
-        missed = check_the_checks(browser, axe, os.path.join(folder, "times.html"), folder)
-        print("".join(f"# not found: {words}\n" for words in missed), end="")
-        print(f"{'not ok' if missed else 'ok'} 1 - a page with a fault of each kind is found")
-        failed = bool(missed) or not pages
-        for number, path in enumerate(pages, 2):
-            problems = check(browser, axe, path, pictures)
-            failed |= bool(problems)
-            for problem in problems[:12]:
-                print("# " + problem.replace("\n", " ")[:600])
-            print(f"{'not ok' if problems else 'ok'} {number} - {os.path.basename(path)}")
+def skip(reason):
+    print("1..0 # SKIP " + " ".join(reason.split()))
+    return 77
+
+
+def try_page(number, name, find_problems):
+    """One test point. Returns whether it failed."""
+    try:
+        problems = find_problems()
+    except RuntimeError as problem:
+        problems = [f"{type(problem).__name__}: {problem}"]
+    for problem in problems[:12]:
+        print("# " + problem.replace("\n", " ")[:600])
+    print(f"{'not ok' if problems else 'ok'} {number} - {name}", flush=True)
+    return bool(problems)
+
+
+def check_all(browser, axe, folder, pictures):
+    pages = sorted(glob.glob(os.path.join(folder, "*.html")))
+    print(f"1..{len(pages) + 1}", flush=True)
+    failed = try_page(1, "a page with a fault of each kind is found", lambda: [
+        f"not found: {words}" for words in
+        check_the_checks(browser, axe, os.path.join(folder, "times.html"), folder)]) or not pages
+    for number, path in enumerate(pages, 2):
+        failed |= try_page(number, os.path.basename(path),
+                           lambda path=path: check(browser, axe, path, pictures))
     return 1 if failed else 0
+
+
+def main():
+    unwanted = os.environ.get("MISTRAL_TEST_NO_BROWSER")
+    program, axe = chromium.find(), find_axe()
+    if unwanted:
+        return skip(unwanted)
+    if program is None or axe is None:
+        return skip("no " + ("Chromium" if program is None else "axe-core") + " here")
+    # A runner that gives up says so with SIGTERM: what was started is ended with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.argv[1], folder], check=True, timeout=300)
+        try:
+            browser = chromium.Browser(program).__enter__()
+        except chromium.CannotStart as problem:
+            return skip(f"Chromium does not start here: {problem}")
+        try:
+            return check_all(browser, axe, folder, sys.argv[2] if len(sys.argv) > 2 else None)
+        finally:
+            browser.__exit__()
 
 
 if __name__ == "__main__":

@@ -135,6 +135,35 @@ def a_resumed_run_asks_no_engine_for_what_it_knows():
         fragile("crash=17", "--resume", kept, "--isolate", code=4)
 
 
+def a_profile_goes_through_pipes_files_and_pages_unchanged():
+    mutant = ["--suite", "chunking", "--window", "8", "--chunk", "1,3,8,40", "--localize",
+              "--backend", "mutant", "--backend-option", "mutant=window_plus_1_one_layer"]
+
+    def profiles(text):
+        return [(case["case"], case["divergence_profile"]) for case in json.loads(text)["cases"]
+                if "divergence_profile" in case]
+
+    plain = profiles(run(*mutant, "--format", "json", code=1).stdout)
+    expect(len(plain) == 3, f"{len(plain)} profiles of 5 cases, expected those of the first 3")
+    for name, profile in plain:
+        wrong = [(op.get("layer"), op["op"]) for op in profile["ops"] if not op["times_limit"] <= 1]
+        expect(wrong == [(1, "attention")], f"{name}: {wrong}")
+        rows = [any(x > 1 for x in row) for row in profile["rows"]]
+        expect(rows == [False, True, False, False], f"{name}: {rows}")
+    with tempfile.TemporaryDirectory() as folder:
+        kept, page = os.path.join(folder, "kept.json"), os.path.join(folder, "page.html")
+        once = profiles(run(*mutant, "--isolate", "--format", "json", "--resume", kept, code=1).stdout)
+        again = profiles(run(*mutant, "--isolate", "--format", "json", "--resume", kept, code=1).stdout)
+        here = profiles(run(*mutant, "--format", "json", "--resume", kept, code=1).stdout)
+        report = os.path.join(BUILD, "tools", "mistral-report")
+        subprocess.run([report, kept, "-o", page], check=True, timeout=LIMIT_S)
+        out = subprocess.run([report, "--extract", page], check=True, timeout=LIMIT_S,
+                             capture_output=True).stdout
+        for what, found in (("isolated", once), ("resumed in a child", again), ("resumed", here),
+                            ("from the page", profiles(out))):
+            expect(found == plain, f"{what}: other profiles")
+
+
 def a_file_of_another_run_is_refused():
     with tempfile.TemporaryDirectory() as folder:
         kept = os.path.join(folder, "kept.json")
@@ -164,6 +193,7 @@ TESTS = [
     a_backend_that_is_not_there_is_said_as_without_isolation,
     a_killed_run_goes_on_where_it_was,
     a_resumed_run_asks_no_engine_for_what_it_knows,
+    a_profile_goes_through_pipes_files_and_pages_unchanged,
     a_file_of_another_run_is_refused,
     bad_numbers_are_refused,
 ]

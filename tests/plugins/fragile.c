@@ -4,15 +4,21 @@
  *   --backend-option hang=N    a call of N tokens never returns
  *   --backend-option exit=N    a call of N tokens ends the process
  *   --backend-option open=1    open() aborts
+ *   --backend-option leave=N   a call of N tokens calls exit(0)
+ *   --backend-option print=N   a call of N tokens prints to stdout, and leaves half in the buffer
+ *   --backend-option null=1    open() says MV_OK and gives no engine
  */
 #define MV_REFERENCE_F32
 #define MV_REFERENCE_PART correct_backend
 #include "backends/reference/reference.c"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
-enum { N_FAULTS = 4 };
-static const char *const faults[N_FAULTS] = {"crash", "hang", "exit", "open"};
+enum { N_FAULTS = 7 };
+static const char *const faults[N_FAULTS] = {"crash", "hang",  "exit", "open",
+                                             "leave", "print", "null"};
 static uint32_t tokens_of[N_FAULTS]; /* 0 = never */
 
 static mv_code open_fragile(mv_engine **engine, const mv_model_view *model,
@@ -27,6 +33,8 @@ static mv_code open_fragile(mv_engine **engine, const mv_model_view *model,
     }
     if (tokens_of[3] != 0)
         abort();
+    if (tokens_of[6] != 0)
+        return MV_OK;
     plain.options = NULL;
     plain.n_options = 0;
     return open_engine(engine, model, &plain, error);
@@ -45,6 +53,13 @@ static mv_code forward_fragile(mv_engine *e, const mv_batch *batch, mv_logits wh
         (void)nanosleep(&second, NULL);
     if (n == tokens_of[2])
         _Exit(3);
+    if (n == tokens_of[4])
+        exit(0);
+    if (n == tokens_of[5]) {
+        printf("an engine's line\n");
+        (void)fflush(stdout);
+        printf("an engine's buffered line\n");
+    }
     return forward(e, batch, which, logits, error);
 }
 
