@@ -54,11 +54,13 @@ static void decide_suspect(const mv_duel_state *s, const mv_duel_metric *it,
     }
 }
 
-/* Processor time does not see an engine that waits. */
+/* Processor time does not see an engine that waits. Where it says something itself, or nothing that
+ * can be trusted, the reason stays as it is. */
 static void distrust_waiting(const mv_duel_state *s, size_t item, mv_bench_comparison *row)
 {
     mv_estimate wall;
-    if (s->duel->clock != MV_DUEL_CPU || row->verdict == MV_BENCH_SLOWER || s->n_groups == 0 ||
+    const bool is_fine = row->verdict == MV_BENCH_SAME || row->verdict == MV_BENCH_FASTER;
+    if (s->duel->clock != MV_DUEL_CPU || !is_fine || s->n_groups == 0 ||
         mv_hodges_lehmann(&wall, s->items[item].wall_groups, s->n_groups, 0.95, NULL) != MV_OK ||
         !(wall.low > s->duel->rule.most))
         return;
