@@ -218,6 +218,17 @@ mv_code mv_backend_list(mv_backend_candidate **candidates, size_t *n_candidates,
     return MV_OK;
 }
 
+mv_code mv_backend_open(const mv_backend *table, mv_engine **engine, const mv_model_view *model,
+                        const mv_engine_options *options, mv_error *error)
+{
+    *engine = NULL;
+    mv_code code = table->open(engine, model, options, error);
+    if (code == MV_OK && *engine == NULL)
+        code = mv_fail(error, MV_ERR_BACKEND, "backend %s: open() said OK and gave no engine",
+                       table->name);
+    return code;
+}
+
 uint32_t mv_backend_claims(const mv_backend *table)
 {
     mv_caps caps = {.struct_size = sizeof caps};

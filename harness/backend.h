@@ -37,6 +37,12 @@ typedef struct mv_backend_candidate {
 MV_MUST_CHECK mv_code mv_backend_list(mv_backend_candidate **candidates, size_t *n_candidates,
                                       mv_error *error);
 
+/* backend->open(), asked to keep its word: MV_ERR_BACKEND if it says MV_OK and gives no engine.
+ * *engine: NULL on failure. */
+MV_MUST_CHECK mv_code mv_backend_open(const mv_backend *table, mv_engine **engine,
+                                      const mv_model_view *model, const mv_engine_options *options,
+                                      mv_error *error);
+
 /* NULL-safe questions. */
 uint32_t mv_backend_claims(const mv_backend *table);
 int mv_backend_has_compute(const mv_backend *table, mv_compute compute);

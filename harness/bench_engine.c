@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/backend.h"
 #include "harness/synthetic.h"
 
 #define MAX_FILL 512 /* tokens of one sequence in a call that only fills the cache */
@@ -132,7 +133,7 @@ static mv_code open_engine(mv_bench_engine *e, size_t check_length, mv_error *er
         .options = e->subject.options,
         .n_options = e->subject.n_options,
     };
-    return e->subject.backend->open(&e->engine, &e->view, &options, error);
+    return mv_backend_open(e->subject.backend, &e->engine, &e->view, &options, error);
 }
 
 mv_code mv_bench_engine_open(mv_bench_engine **engine, const mv_bench_subject *subject,

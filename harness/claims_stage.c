@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/backend.h"
 #include "harness/clock.h"
 
 void mv_claim_close(mv_claim_stage *s)
@@ -42,7 +43,7 @@ mv_code mv_claim_open(mv_claim_stage *s, const mv_claims *claims, const char *sp
     if (s->tokens == NULL || s->logits == NULL)
         return mv_fail(error, MV_ERR_MEMORY, "no memory for %zu tokens", n);
     mv_synthetic_tokens(s->tokens, n, s->view.params.vocab_size, claims->seed);
-    return claims->backend->open(&s->engine, &s->view, &options, error);
+    return mv_backend_open(claims->backend, &s->engine, &s->view, &options, error);
 }
 
 mv_code mv_claim_prefill(mv_claim_stage *s, size_t chunk, mv_logits which, mv_error *error)

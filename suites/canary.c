@@ -121,7 +121,7 @@ static mv_code run_sequences(mv_run *run, uint32_t n_sequences, mv_error *error)
     mv_code code = mv_run_prompt(run, 0, 32, &tokens, error);
     if (code != MV_OK)
         return code;
-    mv_code ran = o->backend->open(&engine, o->model, &options, &ran_error);
+    mv_code ran = mv_backend_open(o->backend, &engine, o->model, &options, &ran_error);
     const mv_logits order[] = {MV_LOGITS_ALL, MV_LOGITS_NONE, MV_LOGITS_LAST, MV_LOGITS_ALL};
     for (size_t i = 0; i < sizeof order / sizeof *order && ran == MV_OK; i++)
         ran = call(run, engine, n_sequences, order[i], tokens, &result, &ran_error);

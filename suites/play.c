@@ -87,7 +87,7 @@ mv_code mv_play_open(mv_run *run, mv_play *play, const mv_schedule *schedule,
         .log = mv_log_backend};
     if (schedule->failed)
         return mv_fail(error, MV_ERR_MEMORY, "no memory for a schedule");
-    return backend->open(engine, view, &options, error);
+    return mv_backend_open(backend, engine, view, &options, error);
 }
 
 /* ---- playing ---- */

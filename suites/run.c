@@ -64,6 +64,7 @@ void mv_run_close(mv_run **run)
     for (size_t i = 0; i < r->n_truths; i++)
         mv_truth_free(r->truths[i]);
     mv_schedule_free(&r->last.schedule);
+    free(r->divergence);
     free(r->effects);
     free(r->prompts);
     free(r->truths);

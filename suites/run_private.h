@@ -46,7 +46,8 @@ struct mv_run {
     bool has_failed;        /* a case of this suite */
     bool has_run;           /* a case of this suite was compared */
     mv_last_play last;
-    size_t n_localized; /* cases of this suite */
+    size_t n_localized;        /* cases of this suite */
+    mv_divergence *divergence; /* of the case that was localised last, or NULL */
     int64_t case_start_ns;
     mv_code recall_code; /* a known case could not be recorded */
     mv_error recall_error;

@@ -9,6 +9,7 @@
 #include "harness/log.h"
 #include "harness/nearest.h"
 #include "harness/range.h"
+#include "tools/engine_guard.h"
 #include "tools/version.h"
 
 /* Options that may be repeated come back from popt one by one. */
@@ -347,6 +348,8 @@ static mv_code write_one(const mv_cli *cli, const mv_report *report, const char 
 {
     mv_bytes bytes = {0};
     const bool to_stdout = strcmp(path, "-") == 0;
+    if (to_stdout)
+        mv_guard_begin_report();
     const mv_report_style style = {.color = to_stdout && mv_cli_has_color(STDOUT_FILENO),
                                    .verbose = cli->verbose != 0,
                                    .quiet = cli->quiet != 0};
@@ -356,6 +359,8 @@ static mv_code write_one(const mv_cli *cli, const mv_report *report, const char 
         report->write_bench(&bytes, results.bench, &style);
     mv_code code = bytes.failed ? mv_fail(error, MV_ERR_MEMORY, "no memory for the report %s", path)
                                 : mv_report_save(&bytes, path, error);
+    if (to_stdout)
+        mv_guard_end_report();
     mv_bytes_free(&bytes);
     return code;
 }

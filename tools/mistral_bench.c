@@ -14,6 +14,7 @@
 #include "harness/synthetic.h"
 #include "tools/bench_follow.h"
 #include "tools/bench_options.h"
+#include "tools/engine_guard.h"
 #include "tools/version.h"
 
 #define own mv_bench_given
@@ -81,6 +82,7 @@ static void draw_order(session *s)
 static mv_code run_backend(session *s, const char *name, mv_error *error)
 {
     char path[4096], build_id[96];
+    mv_guard_set_place("the loading of backend %.120s", name);
     mv_code code = mv_backend_load(&s->bench.subject.backend, name, path, sizeof path, error);
     if (code != MV_OK)
         return code;
@@ -102,6 +104,7 @@ static mv_code run_backend(session *s, const char *name, mv_error *error)
         const mv_bench_item *item = &s->plan.items[place];
         code = get_ceilings(s, item->shape.threads, &s->bench.ceilings, error);
         show_pass(s, item->phase, 0, 0.01);
+        mv_guard_set_place("%s of backend %.120s", mv_bench_phase_name(item->phase), name);
         if (code == MV_OK)
             code = mv_bench_measure(&s->bench, item->phase, &item->shape, &rows[place], error);
     }
@@ -216,6 +219,7 @@ static mv_code bench_all(session *s, mv_model **model, mv_error *error)
         fallback[0] = own.vs.candidate != NULL ? "reference" : default_backend();
         mv_log(MV_LOG_WARN, "no backend given: %s", fallback[0]);
     }
+    mv_guard_set_place("the measuring of the claims on backend %.120s", names[0]);
     if (own.claims != 0)
         return n == 1 ? mv_bench_run_claims(cli, names[0], s->bench.subject.compute, &s->results,
                                             error)
@@ -225,6 +229,7 @@ static mv_code bench_all(session *s, mv_model **model, mv_error *error)
         code = mv_bench_record(own.record, NULL, names[0], own.vs.candidate, error);
     /* One that cannot run here says so before a model is made for it. */
     const mv_backend *tried;
+    mv_guard_set_place("the loading of backend %.120s", names[0]);
     if (code == MV_OK && own.vs.candidate == NULL && n == 1)
         code = mv_backend_load(&tried, names[0], NULL, 0, error);
     if (code == MV_OK)
@@ -255,6 +260,8 @@ int main(int argc, const char **argv)
     mv_error error = {0};
     mv_model *model = NULL;
     mv_cli_read(&cli, argc, argv, "mistral-bench", mv_bench_rows, mv_bench_help);
+    mv_guard_start("mistral-bench");
+    mv_guard_hide_stdout();
     s.cli = &cli;
     s.start_ns = mv_clock_wall_ns();
     s.bench = (mv_bench){
@@ -290,5 +297,6 @@ int main(int argc, const char **argv)
     mv_bench_results_free(&s.results);
     mv_bench_results_free(&s.old);
     mv_model_close(&model);
+    mv_guard_stop();
     return (int)exit_code;
 }

@@ -6,6 +6,7 @@
 
 #include "harness/backend.h"
 #include "harness/nearest.h"
+#include "tools/engine_guard.h"
 #include "tools/run_command.h"
 
 static struct own_options {
@@ -196,14 +197,14 @@ int main(int argc, const char **argv)
     mv_run_settings settings;
     mv_cli_read_arguments(&cli, argc, argv, "mistral-run", own_rows, help_end);
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error that write() tells */
-    if (cli.list != 0 && cli.n_arguments == 0) {
-        mv_code listed = list_backends(&error);
-        return (int)(listed != MV_OK ? mv_cli_fail(&error) : MV_EXIT_OK);
-    }
-    mv_code code = find_command(&found, &cli, &error);
-    if (code == MV_OK)
+    mv_guard_start("mistral-run");
+    mv_guard_set_place("backend %.120s", cli.n_backends > 0 ? cli.backends[0] : "reference");
+    const bool lists = cli.list != 0 && cli.n_arguments == 0;
+    mv_code code = lists ? list_backends(&error) : find_command(&found, &cli, &error);
+    if (code == MV_OK && !lists)
         code = read_settings(&settings, &cli, found, &error);
-    if (code == MV_OK)
+    if (code == MV_OK && !lists)
         code = found->run(&settings, &error);
+    mv_guard_stop();
     return (int)(code != MV_OK ? mv_cli_fail(&error) : MV_EXIT_OK);
 }

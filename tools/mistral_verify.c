@@ -15,6 +15,7 @@
 #include "suites/run.h"
 #include "suites/self_test.h"
 #include "tools/cli.h"
+#include "tools/engine_guard.h"
 #include "tools/text_tokens.h"
 #include "tools/verify_list.h"
 #include "tools/verify_run.h"
@@ -241,6 +242,9 @@ int main(int argc, const char **argv)
                               .strict = own.strict != 0,
                               .localize = own.localize != 0};
     mv_verify_results_init(&results);
+    mv_guard_start("mistral-verify");
+    if (cli.list == 0)
+        mv_guard_hide_stdout();
 
     mv_code code = mv_cli_check_outputs(&cli, &error);
     if (code == MV_OK && cli.list != 0 && own.suites == NULL) {
@@ -271,7 +275,7 @@ int main(int argc, const char **argv)
     if (code == MV_OK && cli.list == 0)
         code = mv_cli_write_verify(&cli, &results, &error);
 done:
-    if (code == MV_OK && (fflush(stdout) != 0 || ferror(stdout)))
+    if (code == MV_OK && cli.list != 0 && (fflush(stdout) != 0 || ferror(stdout)))
         code = mv_fail(&error, MV_ERR_IO, "cannot write to stdout: %s", strerror(errno));
     exit_code = code != MV_OK   ? mv_cli_fail(&error)
                 : cli.list != 0 ? MV_EXIT_OK
@@ -279,5 +283,6 @@ done:
     mv_verify_results_free(&results);
     mv_model_close(&model);
     free(tokens);
+    mv_guard_stop();
     return (int)exit_code;
 }

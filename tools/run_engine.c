@@ -63,7 +63,7 @@ mv_code mv_text_engine_start(mv_text_engine *t, const mv_run_settings *settings,
         code = mv_fail(error, MV_ERR_UNAVAILABLE, "backend %s has no compute type %s", name,
                        mv_compute_name(settings->compute));
     if (code == MV_OK)
-        code = t->backend->open(&t->engine, &t->view, &options, error);
+        code = mv_backend_open(t->backend, &t->engine, &t->view, &options, error);
     t->max_positions = (uint32_t)n_positions;
     return code;
 }

@@ -9,6 +9,7 @@
 #include "harness/log.h"
 #include "harness/results_read.h"
 #include "suites/isolate.h"
+#include "tools/engine_guard.h"
 
 typedef struct session {
     const mv_verify_plan *plan;
@@ -102,10 +103,17 @@ static void print_case(void *cookie, const mv_case_result *result)
     printf("%s/%s\n", result->suite, result->name);
 }
 
+static void note_case(void *cookie, const mv_case_result *result)
+{
+    (void)cookie;
+    mv_guard_set_case("%.60s / %.120s", result->suite, result->name);
+}
+
 /* A case was added to the results. */
 static void take_case(void *cookie, const mv_case_result *result)
 {
     session *s = cookie;
+    mv_guard_set_place("backend %.120s, between two cases", s->backend_name);
     s->n_done++;
     s->elapsed_s += (double)result->elapsed_ns * 1e-9;
     save(s);
@@ -133,6 +141,7 @@ static mv_code run_suites(const mv_verify_plan *plan, const mv_run_options *opti
 static mv_code load(session *s, mv_run_options *options, mv_error *error)
 {
     options->backend_name = s->backend_name;
+    mv_guard_set_place("the loading of backend %.120s", s->backend_name);
     mv_code code = mv_backend_load(&options->backend, s->backend_name, NULL, 0, error);
     if (code != MV_OK || mv_backend_has_compute(options->backend, options->compute))
         return code;
@@ -158,6 +167,7 @@ static mv_code run_here(session *s, mv_error *error)
         code = list_cases(s, &options, error);
     if (code != MV_OK || s->plan->cli->list != 0)
         return code;
+    options.on_begin = note_case;
     options.on_case = take_case;
     options.recall = recall;
     options.cookie = s;
