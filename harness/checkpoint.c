@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "harness/log.h"
 #include "harness/model_hf.h"
@@ -50,6 +51,9 @@ static mv_code check_folder(const char *folder, mv_error *error)
     if (!S_ISDIR(status.st_mode)) {
         return mv_fail(error, MV_ERR_IO, "model %.200s: expected a folder, found a file; " SPECS,
                        folder);
+    }
+    if (access(folder, X_OK) != 0) { /* every file in it would seem not to be there */
+        return mv_fail(error, MV_ERR_IO, "model %.200s: %s", folder, strerror(errno));
     }
     return MV_OK;
 }

@@ -209,11 +209,11 @@ static size_t count_code(const mv_bench_results *results, const char *code)
 }
 
 /* Each kind once, with the words of its first row. */
-static void put_warnings(mv_bytes *bytes, const mv_bench_results *results)
+static void put_warnings(mv_bytes *bytes, const mv_bench_results *results, bool quiet)
 {
     for (size_t i = 0; i < results->n_runs; i++) {
         const mv_bench_run *run = &results->runs[i];
-        for (size_t j = 0; j < run->n_warnings; j++) {
+        for (size_t j = 0; j < run->n_warnings && !quiet; j++) {
             if (is_shown_before(results, i, j))
                 continue;
             mv_bytes_text(bytes, "warning: ");
@@ -290,22 +290,27 @@ static void put_header(mv_bytes *bytes, const mv_bench_results *results)
 void mv_text_write_bench(mv_bytes *bytes, const mv_bench_results *results,
                          const mv_report_style *style)
 {
-    put_header(bytes, results);
-    if (results->n_runs > 0)
+    if (!style->quiet)
+        put_header(bytes, results);
+    if (results->n_runs > 0 && !style->quiet)
         mv_bytes_print(bytes, "%-12s  %-4s  %-7s  %-44s  %9s  %8s  %9s  %14s  %9s\n", "backend",
                        "type", "phase", "shape", "tokens/s", "95 %", "a token", "of limit",
                        "logits");
-    for (size_t i = 0; i < results->n_runs; i++) {
+    for (size_t i = 0; i < results->n_runs && !style->quiet; i++) {
         put_run(bytes, &results->runs[i]);
         if (style->verbose)
             put_details(bytes, &results->runs[i]);
     }
-    put_profiles(bytes, results);
-    put_warnings(bytes, results);
+    if (!style->quiet)
+        put_profiles(bytes, results);
+    put_warnings(bytes, results, style->quiet);
     for (size_t i = 0; i < results->n_comparisons; i++)
-        put_comparison(bytes, &results->comparisons[i]);
+        if (!style->quiet || results->comparisons[i].verdict == MV_BENCH_SLOWER ||
+            results->comparisons[i].verdict == MV_BENCH_INCONCLUSIVE)
+            put_comparison(bytes, &results->comparisons[i]);
     for (size_t i = 0; i < results->n_claims; i++)
-        put_claim(bytes, &results->claims[i]);
+        if (!style->quiet || !results->claims[i].holds)
+            put_claim(bytes, &results->claims[i]);
     mv_bytes_bench_summary(bytes, results);
     mv_bytes_text(bytes, "\n");
 }

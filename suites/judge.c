@@ -1,9 +1,12 @@
 /* judge.c - a case from its beginning to its verdict. */
 #include <fnmatch.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "harness/clock.h"
+#include "harness/crc32.h"
 #include "suites/localize.h"
 #include "suites/noise.h"
 #include "suites/run_private.h"
@@ -26,30 +29,108 @@ static void set_names(mv_run *run, mv_case_result *result, int64_t window, int64
     result->order = 2 * (uint64_t)run->n_cases_seen; /* after all cases so far */
 }
 
-static void set_reproduce(const mv_run *run, mv_case_result *result)
+/* ---- the command of a case ---- */
+
+/* A word of a shell's command: as it is, in '...', or with control characters in $'...'. */
+static void put_word(FILE *out, const char *word)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=.,:/@%";
+    bool has_control = false;
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+        (void)fputs(word, out);
+        return;
+    }
+    for (const char *at = word; *at != '\0'; at++)
+        has_control = has_control || (unsigned char)*at < 0x20 || *at == 0x7f;
+    (void)fputs(has_control ? "$'" : "'", out);
+    for (const char *at = word; *at != '\0'; at++) {
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            (void)fprintf(out, "\\%03o", (unsigned)(unsigned char)*at);
+        else if (*at == '\'')
+            (void)fputs(has_control ? "\\'" : "'\\''", out);
+        else if (*at == '\\' && has_control)
+            (void)fputs("\\\\", out);
+        else
+            (void)fputc(*at, out);
+    }
+    (void)fputc('\'', out);
+}
+
+/* value NULL: nothing. */
+static void put_option(FILE *out, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    (void)fprintf(out, " --%s ", name);
+    put_word(out, value);
+}
+
+static void put_command(FILE *out, const mv_run *run, const mv_case_result *result,
+                        const char *text)
 {
     const mv_run_options *o = &run->options;
-    char text[sizeof result->reproduce];
-    int n = snprintf(text, sizeof text,
-                     "mistral-verify --model %s --backend %s --compute %s --suite %s --length %lld "
-                     "--seed %llu",
-                     o->model_spec, o->backend_name, mv_compute_name(o->compute), run->suite->name,
-                     (long long)run->length, (unsigned long long)o->seed);
-    for (size_t i = 0; i < o->n_options && n > 0 && (size_t)n < sizeof text; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, " --backend-option %s=%s",
-                      o->options[i].key, o->options[i].value);
-    if (o->windows != NULL && n > 0 && (size_t)n < sizeof text)
-        n += snprintf(text + n, sizeof text - (size_t)n, " --window %s", o->windows);
-    if (o->chunks != NULL && n > 0 && (size_t)n < sizeof text)
-        n += snprintf(text + n, sizeof text - (size_t)n, " --chunk %s", o->chunks);
-    if (o->text_option != NULL && n > 0 && (size_t)n < sizeof text)
-        n += snprintf(text + n, sizeof text - (size_t)n, " --text '%.120s'", o->text_option);
-    if (o->golden != NULL && n > 0 && (size_t)n < sizeof text)
-        n += snprintf(text + n, sizeof text - (size_t)n, " --golden '%.160s'", o->golden);
-    if (result->name[0] != '\0' && n > 0 && (size_t)n < sizeof text)
-        (void)snprintf(text + n, sizeof text - (size_t)n, " --filter '%s/%s'", result->suite,
-                       result->name);
-    memcpy(result->reproduce, text, sizeof text);
+    char full[sizeof result->suite + sizeof result->name + 1];
+    (void)fputs("mistral-verify", out);
+    put_option(out, "model", o->model_spec);
+    put_option(out, "backend", o->backend_name);
+    put_option(out, "compute", mv_compute_name(o->compute));
+    put_option(out, "suite", run->suite->name);
+    (void)fprintf(out, " --length %lld --seed %llu", (long long)run->length,
+                  (unsigned long long)o->seed);
+    if (o->n_threads_given > 0)
+        (void)fprintf(out, " --threads %u", o->n_threads_given);
+    for (size_t i = 0; i < o->n_options; i++) {
+        (void)fputs(" --backend-option ", out);
+        put_word(out, o->options[i].key);
+        (void)fputc('=', out);
+        put_word(out, o->options[i].value);
+    }
+    put_option(out, "window", o->windows);
+    put_option(out, "chunk", o->chunks);
+    put_option(out, "text", text);
+    put_option(out, "golden", o->golden);
+    (void)snprintf(full, sizeof full, "%s/%s", result->suite, result->name);
+    put_option(out, "filter", result->name[0] != '\0' ? full : NULL);
+}
+
+/* False: it is longer than a line may be, or memory is short. *crc: of the whole. */
+static bool write_command(char *line, size_t size, const mv_run *run, const mv_case_result *result,
+                          const char *text, uint32_t *crc)
+{
+    char *whole = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&whole, &n);
+    if (out == NULL)
+        return false;
+    put_command(out, run, result, text);
+    const bool fits = fclose(out) == 0 && n < size;
+    if (fits)
+        memcpy(line, whole, n + 1);
+    else if (whole != NULL)
+        *crc = mv_crc32(0, whole, n);
+    free(whole);
+    return fits;
+}
+
+/* A line that was cut would run, and be about something else. Where a text is too long, a file that
+ * is not there takes its place, with the sum by which --resume tells two texts apart. */
+static void set_reproduce(const mv_run *run, mv_case_result *result)
+{
+    const char *text = run->options.text_option;
+    const size_t size = sizeof result->reproduce;
+    char place[96];
+    uint32_t crc = 0;
+    if (write_command(result->reproduce, size, run, result, text, &crc))
+        return;
+    if (text != NULL) {
+        (void)snprintf(place, sizeof place, "@FILE-WITH-THE-%zu-BYTES-OF-CRC32-%08x", strlen(text),
+                       mv_crc32(0, text, strlen(text)));
+        if (write_command(result->reproduce, size, run, result, place, &crc))
+            return;
+    }
+    (void)snprintf(result->reproduce, size,
+                   "(the command is longer than %zu bytes; its CRC-32 is %08x)", size, crc);
 }
 
 /* An engine that could not run is no lack of length. */

@@ -34,11 +34,12 @@ typedef struct mv_run_options {
     mv_compute compute;
     const mv_option *options; /* --backend-option */
     size_t n_options;
-    uint32_t n_threads;  /* 0 = all cores */
-    uint32_t n_jobs;     /* processes of a self-test; 0 = all cores */
-    const char *windows; /* --window LIST, NULL = each suite's own */
-    const char *chunks;  /* --chunk LIST, NULL = each suite's own */
-    int64_t length;      /* --length, 0 = from the window */
+    uint32_t n_threads;       /* 0 = all cores */
+    uint32_t n_threads_given; /* --threads, for the reproduce line; 0 = not given */
+    uint32_t n_jobs;          /* processes of a self-test; 0 = all cores */
+    const char *windows;      /* --window LIST, NULL = each suite's own */
+    const char *chunks;       /* --chunk LIST, NULL = each suite's own */
+    int64_t length;           /* --length, 0 = from the window */
     uint64_t seed;
     const int32_t *tokens; /* --text: n_tokens ids instead of random ones, or NULL */
     size_t n_tokens;

@@ -9,8 +9,8 @@ const mv_suite *const mv_suites[] = {
     &mv_suite_determinism, &mv_suite_op_level,          &mv_suite_gqa_map,
     &mv_suite_degenerate,  &mv_suite_nonfinite,         &mv_suite_cache_ops,
     &mv_suite_canary,      &mv_suite_rope_long,         &mv_suite_alignment,
-    &mv_suite_vocab_cover, &mv_suite_generation,        &mv_suite_fuzz,
-    &mv_suite_condition,
+    &mv_suite_tiles,       &mv_suite_vocab_cover,       &mv_suite_generation,
+    &mv_suite_fuzz,        &mv_suite_condition,
 
 };
 const size_t mv_n_suites = sizeof mv_suites / sizeof mv_suites[0];

@@ -263,10 +263,11 @@ END_TEST
 static bool is_suite(const char *name, size_t size)
 {
     static const char *const suites[] = {
-        "chunking",    "window",    "ring",      "decode_vs_prefill", "batching",
-        "determinism", "op_level",  "rope_long", "vocab_cover",       "degenerate",
-        "canary",      "nonfinite", "cache_ops", "gqa_map",           "alignment",
-        "golden",      "fuzz",      "generation"};
+        "chunking",    "window",      "ring",      "decode_vs_prefill",
+        "batching",    "determinism", "op_level",  "rope_long",
+        "vocab_cover", "degenerate",  "canary",    "nonfinite",
+        "cache_ops",   "gqa_map",     "alignment", "golden",
+        "fuzz",        "generation",  "tiles"};
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) {
         if (strlen(suites[i]) == size && strncmp(suites[i], name, size) == 0)
             return true;
@@ -318,8 +319,8 @@ static bool is_only_of(const row *r, const char *suite)
 /* But for those that need many positions, other sizes or weights, or a look at other memory. */
 START_TEST(differs_from_the_reference_with_each_bug)
 {
-    static const char *const elsewhere[] = {"rope_long", "alignment", "canary", "golden",
-                                            "op_level"};
+    static const char *const elsewhere[] = {"rope_long", "alignment", "canary",
+                                            "golden",    "op_level",  "tiles"};
     for (size_t i = 0; i < n_rows; i++) {
         bool is_here = is_kind(&rows[i], "bug");
         for (size_t j = 0; j < sizeof elsewhere / sizeof elsewhere[0]; j++)

@@ -31,7 +31,7 @@ const struct poptOption mv_bench_rows[] = {
     {"min-time", 0, POPT_ARG_DOUBLE, &mv_bench_given.min_time_s, 0,
      "sample for at least this (default: 0.5)", "S"},
     {"max-time", 0, POPT_ARG_DOUBLE, &mv_bench_given.max_time_s, 0,
-     "and at most this, a row (default: 10)", "S"},
+     "and at most this, a row; with --vs, 20 times this a round (default: 10)", "S"},
     {"precision", 0, POPT_ARG_DOUBLE, &mv_bench_given.precision_percent, 0,
      "stop when the median is known to +- this (default: 1)", "PERCENT"},
     {"warmup", 0, POPT_ARG_INT, &mv_bench_given.warmup, 0,

@@ -1,6 +1,7 @@
 /* cli.c - popt glue. One row of a table is an option's parser, default and help. */
 #include "tools/cli.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -233,6 +234,16 @@ static void finish(mv_cli *cli)
         mv_log_set_level(MV_LOG_ERROR);
 }
 
+static bool is_reading; /* an end now is that of --help or --version */
+
+static void check_stdout(void)
+{
+    if (!is_reading || (fflush(stdout) == 0 && !ferror(stdout)))
+        return;
+    mv_log(MV_LOG_ERROR, "cannot write to stdout: %s", strerror(errno));
+    _exit(MV_EXIT_INPUT);
+}
+
 static void read_options(mv_cli *cli, int argc, const char **argv, const char *program,
                          const struct poptOption *own, const char *extra,
                          void (*take_rest)(mv_cli *cli, poptContext context))
@@ -251,6 +262,7 @@ static void read_options(mv_cli *cli, int argc, const char **argv, const char *p
     context = poptGetContext(program, argc, arguments, rows, 0);
     poptSetOtherOptionHelp(context, extra);
     int which;
+    is_reading = atexit(check_stdout) == 0;
     while ((which = poptGetNextOpt(context)) > 0) {
         if (which == OPTION_VERSION) {
             printf("%s %s (%s)\n", program, MV_VERSION, MV_COMMIT);
@@ -258,6 +270,7 @@ static void read_options(mv_cli *cli, int argc, const char **argv, const char *p
         }
         take(&shared, which, poptGetOptArg(context));
     }
+    is_reading = false;
     if (which < -1)
         bad_option(context, which, own, arguments);
     take_rest(&shared, context);

@@ -194,7 +194,11 @@ int main(int argc, const char **argv)
     mv_error error = {0};
     mv_code code;
     mv_cli_read_arguments(&cli, argc, argv, "mistral-report", own_rows, help_end);
-    if (own.extract != NULL && cli.n_arguments > 0)
+    if (cli.n_backends > 0)
+        code = mv_fail(&error, MV_ERR_ARGUMENT,
+                       "--backend: expected results files only, found '%s'; results name theirs",
+                       cli.backends[0]);
+    else if (own.extract != NULL && cli.n_arguments > 0)
         code = mv_fail(&error, MV_ERR_ARGUMENT, "--extract takes no results files; found '%s'",
                        cli.arguments[0]);
     else if (own.extract != NULL)

@@ -205,6 +205,8 @@ int main(int argc, const char **argv)
         code = read_settings(&settings, &cli, found, &error);
     if (code == MV_OK && !lists)
         code = found->run(&settings, &error);
+    if (code == MV_OK && lists && (fflush(stdout) != 0 || ferror(stdout)))
+        code = mv_fail(&error, MV_ERR_IO, "cannot write to stdout: %s", strerror(errno));
     mv_guard_stop();
     return (int)(code != MV_OK ? mv_cli_fail(&error) : MV_EXIT_OK);
 }

@@ -233,6 +233,7 @@ int main(int argc, const char **argv)
                               .options = cli.options,
                               .n_options = cli.n_options,
                               .n_threads = (uint32_t)cli.n_threads,
+                              .n_threads_given = (uint32_t)cli.n_threads,
                               .n_jobs = own.n_jobs > 0 ? (uint32_t)own.n_jobs : 0,
                               .windows = own.windows,
                               .chunks = own.chunks,

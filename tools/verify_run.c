@@ -25,12 +25,24 @@ typedef struct session {
 
 /* ---- what is known already ---- */
 
+#define ISOLATE " --isolate"
+
+/* Without --isolate, which has no part in the outcome: a run may go on with it, or without. */
+static size_t size_of_command(const char *line)
+{
+    const size_t size = strlen(line), end = sizeof ISOLATE - 1;
+    return size >= end && strcmp(line + size - end, ISOLATE) == 0 ? size - end : size;
+}
+
 /* The command that reproduces a case has everything that its outcome depends on. */
 static const mv_case_result *find(const mv_verify_results *results, const mv_case_result *wanted)
 {
+    const size_t size = size_of_command(wanted->reproduce);
     for (size_t i = 0; i < results->n_cases; i++) {
         const mv_case_result *one = &results->cases[i];
-        if (strcmp(one->reproduce, wanted->reproduce) == 0 && strcmp(one->name, wanted->name) == 0)
+        if (size_of_command(one->reproduce) == size &&
+            memcmp(one->reproduce, wanted->reproduce, size) == 0 &&
+            strcmp(one->name, wanted->name) == 0)
             return one;
     }
     return NULL;
@@ -176,14 +188,28 @@ static mv_code run_here(session *s, mv_error *error)
 
 /* ---- in others ---- */
 
+/* Left out where it finds no room: the command without it says as much of the case. */
+static mv_case_result isolated(const mv_case_result *result)
+{
+    mv_case_result told = *result;
+    const size_t size = strlen(told.reproduce);
+    const bool is_command = told.reproduce[0] == 'm';
+    if (is_command && size_of_command(told.reproduce) == size &&
+        size + sizeof ISOLATE <= sizeof told.reproduce)
+        memcpy(told.reproduce + size, ISOLATE, sizeof ISOLATE);
+    return told;
+}
+
 static void say_begin(void *cookie, const mv_case_result *result)
 {
-    mv_isolate_begin(((session *)cookie)->sink, result);
+    const mv_case_result told = isolated(result);
+    mv_isolate_begin(((session *)cookie)->sink, &told);
 }
 
 static void say_end(void *cookie, const mv_case_result *result)
 {
-    mv_isolate_end(((session *)cookie)->sink, result);
+    const mv_case_result told = isolated(result);
+    mv_isolate_end(((session *)cookie)->sink, &told);
 }
 
 /* The engine is loaded in the child alone: not even its start can hurt the others. */

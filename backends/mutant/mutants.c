@@ -13,7 +13,7 @@ const mutant mutants[N_FAULTS] = {
 #undef MUTANT
 };
 
-_Thread_local mv_logits mutant_asked;
+mv_logits mutant_asked;
 
 const char *mutant_kind_name(mutant_kind kind)
 {

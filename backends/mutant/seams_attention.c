@@ -39,6 +39,8 @@ static real attention_scale(const mv_engine *e, uint32_t layer)
         return 1 / real_sqrt((real)e->p.dim);
     case FAULT_scale_by_layer:
         return correct / (real)(layer + 1);
+    case FAULT_scale_of_head_dim_128:
+        return e->p.head_dim == 128 ? correct * (real)1.01 : correct;
     case FAULT_scale_off_1_percent:
         return correct * (real)1.01;
     case FAULT_scale_off_1_permille:

@@ -50,6 +50,8 @@ static real rope_angle(const mv_engine *e, uint32_t layer, uint64_t position, ui
     switch (planted(e)) {
     case FAULT_rope_theta_1e6:
         return angle_of_theta(e, theta == 1e6 ? 1e4 : 1e6, position, pair);
+    case FAULT_rope_theta_constant:
+        return angle_of_theta(e, 1e4, position, pair);
     case FAULT_rope_theta_10001:
         return angle_of_theta(e, theta * 1.0001, position, pair);
     case FAULT_rope_exponent:

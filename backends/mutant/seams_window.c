@@ -84,6 +84,10 @@ static uint64_t oldest_key(const mv_engine *e, uint32_t layer, const span *s, ui
         return correct == 0 && query > 0 ? 1 : correct;
     case FAULT_chunk_forgets_cache:
         return path_of(s) == PATH_CHUNK ? max_of(correct, s->start) : correct;
+    case FAULT_mask_of_later_tiles: /* of 128 queries */
+        return query - s->start >= 128 && W > 0 && correct > 0 ? correct + 1 : correct;
+    case FAULT_split_k_joint: /* the parts meet at 256 keys, and the first is cut short */
+        return path_of(s) == PATH_DECODE && query + 1 - correct > 256 ? correct + 1 : correct;
     case FAULT_prefill_trims_first: /* to the W keys that the cache will hold */
         return W > 0 && s->n > W ? max_of(correct, min_of(query, s->start + s->n - W)) : correct;
     default:

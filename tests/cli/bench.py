@@ -240,7 +240,14 @@ def rows_come_in_the_order_of_the_lists(_):
         expect(document["environment"]["order"] == order, f"{document['environment']}")
 
 
+def quiet_prints_the_verdict_alone():
+    done = run(*QUICK, "-q", code=0)
+    expect(re.fullmatch(r"2 rows in [\d.]+ s\n", done.stdout), done.stdout)
+    has(run(*QUICK, "-q", "--no-check", code=1).stdout, "unchecked: reference")
+
+
 TESTS = [
+    quiet_prints_the_verdict_alone,
     a_faster_machine_than_another_day_is_faster,
     a_slower_one_is_slower_or_disturbed,
     work_that_grew_since_another_day_fails,

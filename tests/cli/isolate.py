@@ -14,6 +14,7 @@ import time
 
 BUILD = os.path.abspath(sys.argv[1])
 VERIFY = os.path.join(BUILD, "tools", "mistral-verify")
+BENCH = os.path.join(BUILD, "tools", "mistral-bench")
 FRAGILE = os.path.join(BUILD, "tests", "plugins", "fragile.so")
 CHUNKING = ["--suite", "chunking", "--window", "8", "--format", "json"]
 LIMIT_S = 120
@@ -49,6 +50,9 @@ def an_engine_that_does_nothing_wrong_is_judged_as_without_isolation():
     plain = json.loads(run(*CHUNKING, code=0).stdout)
     for more in (["--isolate"], ["--jobs", "2"], ["--jobs", "5"]):
         other = json.loads(run(*CHUNKING, *more, code=0).stdout)
+        expect(all(c["reproduce"].endswith(" --isolate") for c in other["cases"]), "not said")
+        for one in other["cases"]:
+            one["reproduce"] = one["reproduce"].removesuffix(" --isolate")
         for key in ("suite", "case", "metrics", "verdict", "reproduce"):
             expect([c[key] for c in plain["cases"]] == [c[key] for c in other["cases"]],
                    f"{more}: another {key}")
@@ -85,6 +89,75 @@ def a_hang_ends_with_the_time_limit():
 def a_crash_in_open_costs_all_cases_and_not_the_report():
     results = fragile("open=1", "--isolate", code=4)
     expect(len(by_verdict(results, "error")) == len(results["cases"]) > 8, "some passed")
+
+
+def canary(fault, *arguments, code):
+    """--suite canary on the fragile engine: its calls are of 12 tokens, and of 36."""
+    return run("--suite", "canary", "--format", "json", "--backend", FRAGILE, "--backend-option",
+               fault, *arguments, code=code)
+
+
+def bench(fault, code):
+    done = subprocess.run([BENCH, "synthetic:probe", "--prompt", "12", "--generate", "0",
+                           "--max-time", "0.05", "--min-time", "0", "--threads", "1", "--backend",
+                           FRAGILE, "--backend-option", fault, "--format", "json"],
+                          capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    expect(done.returncode == code, f"{fault}: exit code {done.returncode}: {done.stderr}")
+    return done
+
+
+def says(done, *fragments):
+    lines = done.stderr.strip().splitlines()
+    expect(len(lines) == 1 and all(one in lines[0] for one in fragments),
+           f"expected one line with {fragments}: {done.stderr}")
+    expect(done.stdout == "", done.stdout[:200])
+
+
+def an_engine_that_calls_exit_0_does_not_pass():
+    says(canary("leave=12", code=4), "mistral-verify: ", "called exit() in canary / ",
+         "expected it to return")
+    says(bench("leave=12", 4), "mistral-bench: ", "called exit() in prefill of backend")
+    results = json.loads(canary("leave=12", "--isolate", code=4).stdout)
+    expect("exit code 0" in by_verdict(results, "error")[0]["reason"], str(results["cases"]))
+
+
+def a_crash_without_isolate_is_said_and_ends_with_4():
+    with open(VERIFY, "rb") as file:
+        program = file.read()
+    if b"__asan_init" in program or b"__tsan_init" in program:
+        print("# a sanitizer reports crashes itself: not asked")
+        return
+    says(canary("crash=12", code=4), "mistral-verify: ", "crashed (SIGABRT) in canary / ",
+         "--isolate")
+    says(canary("open=1", code=4), "crashed (SIGABRT) in canary / 1 sequence")
+    says(bench("crash=12", 4), "mistral-bench: ", "crashed (SIGABRT) in prefill of backend")
+
+
+def what_an_engine_prints_is_not_in_the_report():
+    for more in ([], ["--isolate"]):
+        done = canary("print=12", *more, code=0)
+        expect(json.loads(done.stdout)["verdict"] == "pass", done.stdout[:200])
+        expect("an engine's line" in done.stderr, done.stderr)
+    done = bench("print=12", 0)
+    expect(json.loads(done.stdout)["schema"] == "mistral-bench/1", done.stdout[:200])
+    expect("an engine's line" in done.stderr, done.stderr)
+
+
+def a_report_that_cannot_be_written_is_said():
+    for redirection in (">&-", ">/dev/full"):
+        done = subprocess.run(["sh", "-c", f'"$0" --suite canary {redirection}', VERIFY],
+                              capture_output=True, text=True, check=False, timeout=LIMIT_S)
+        expect(done.returncode == 3, f"{redirection}: exit code {done.returncode}")
+        says(done, "cannot write the report to stdout")
+
+
+def an_open_that_gives_no_engine_is_an_error():
+    for suite in ("canary", "chunking"):
+        results = json.loads(canary("null=1", "--suite", suite, code=4).stdout)
+        expect(results["cases"] and all(
+            c["verdict"] == "error" and "open() said OK and gave no engine" in c["reason"]
+            for c in results["cases"]), str(results["cases"])[:300])
+    says(bench("null=1", 4), "open() said OK and gave no engine")
 
 
 def a_backend_that_is_not_there_is_said_as_without_isolation():
@@ -190,6 +263,11 @@ TESTS = [
     an_engine_that_leaves_is_caught,
     a_hang_ends_with_the_time_limit,
     a_crash_in_open_costs_all_cases_and_not_the_report,
+    an_engine_that_calls_exit_0_does_not_pass,
+    a_crash_without_isolate_is_said_and_ends_with_4,
+    what_an_engine_prints_is_not_in_the_report,
+    a_report_that_cannot_be_written_is_said,
+    an_open_that_gives_no_engine_is_an_error,
     a_backend_that_is_not_there_is_said_as_without_isolation,
     a_killed_run_goes_on_where_it_was,
     a_resumed_run_asks_no_engine_for_what_it_knows,

@@ -109,6 +109,23 @@ def the_reproduce_line_reproduces():
         expect(again[0][key] == one[key], f"{key}: {again[0][key]}, expected {one[key]}")
 
 
+def the_reproduce_line_is_quoted_for_a_shell_and_whole():
+    probe = ["--suite", "chunking", "--chunk", "3", "--model", "tiny"]
+    for text in ("it's \"50 $HOME\" `x` \\ *", "two\nlines\tand it's \\n", "plain-words," * 4, "x" * 250):
+        one = run_json(*probe, "--threads", "2", "--text", text)["cases"][0]
+        has(one["reproduce"], " --threads 2")
+        words = subprocess.run(["bash", "-c", 'eval "set -- $1"; printf "%s\\0" "$@"', "bash",
+                                one["reproduce"]], capture_output=True, text=True, check=True,
+                               timeout=LIMIT_S).stdout.split("\0")[:-1]
+        expect(words[words.index("--text") + 1] == text, f"{text}: {one['reproduce']}")
+        again = run_json(*words[1:])["cases"]
+        expect([(c["case"], c["metrics"]) for c in again] == [(one["case"], one["metrics"])],
+               f"another outcome: {one['reproduce']}")
+    long = [run_json(*probe, "--text", letter * 600)["cases"][0]["reproduce"] for letter in "ab"]
+    has(long[0], "--text @FILE-WITH-THE-600-BYTES-OF-CRC32-", "--filter")
+    expect(long[0] != long[1], "two texts, one line: --resume would take one for the other")
+
+
 def a_users_chunks_may_be_written_around_the_window():
     document = run_json("--suite", "chunking", "--chunk", "W-1,W,W+1")
     seen = {(case["window"], case["chunk"]) for case in document["cases"]}
@@ -148,6 +165,11 @@ def help_and_version_are_results():
         done = run(option, code=0)
         has(done.stdout, fragment)
         expect(done.stderr == "", f"on stderr: {done.stderr}")
+    for option in ("--help", "--version", "--list"):
+        done = subprocess.run(["sh", "-c", f'"$0" {option} >/dev/full', VERIFY], text=True,
+                              capture_output=True, check=False, timeout=LIMIT_S)
+        expect(done.returncode == 3, f"{option}: exit code {done.returncode}")
+        has(done.stderr, "cannot write to stdout")
 
 
 def an_underscore_is_a_dash_in_an_option_and_itself_in_a_value():
@@ -447,6 +469,7 @@ TESTS = [
     a_window_of_one_too_many_is_called_by_its_name,
     a_failed_case_is_traced_to_its_layer_and_operation,
     the_reproduce_line_reproduces,
+    the_reproduce_line_is_quoted_for_a_shell_and_whole,
     a_users_chunks_may_be_written_around_the_window,
     several_backends_are_each_run_and_one_that_cannot_is_skipped,
     shards_are_the_whole_and_no_case_twice,
