@@ -39,7 +39,6 @@ extern const mv_suite mv_suite_canary;
 extern const mv_suite mv_suite_rope_long;
 extern const mv_suite mv_suite_alignment;
 extern const mv_suite mv_suite_tiles;
-extern const mv_suite mv_suite_tiles;
 extern const mv_suite mv_suite_vocab_cover;
 extern const mv_suite mv_suite_generation;
 extern const mv_suite mv_suite_fuzz;
