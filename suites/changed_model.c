@@ -226,5 +226,6 @@ mv_code mv_changed_model_case_play(mv_run *run, mv_case_result *result, const mv
         code = mv_changed_model_is_ignored(run, play, &ignored, error);
     if (ignored)
         mv_changed_model_say_ignored(result);
+    mv_play_remember(run, schedule, play); /* while its weights are there */
     return code == MV_OK ? mv_case_end(run, result, ran, &ran_error, error) : code;
 }

@@ -213,7 +213,7 @@ bool mv_case_begin(mv_run *run, mv_case_result *result, int64_t window, int64_t 
             run->options.on_case(run->options.cookie, result);
         return false;
     }
-    run->last.is_set = false;
+    run->last.is_set = run->last.had_other_weights = false;
     run->case_start_ns = mv_clock_wall_ns();
     if (run->options.on_begin != NULL)
         run->options.on_begin(run->options.cookie, result);
@@ -225,7 +225,7 @@ void mv_case_begin_coverage(mv_run *run, mv_case_result *result)
     set_names(run, result, 0, 0);
     set_reproduce(run, result); /* the whole suite: no part of it shows what all of it lacks */
     (void)snprintf(result->name, sizeof result->name, "coverage");
-    run->last.is_set = false;
+    run->last.is_set = run->last.had_other_weights = false;
     run->case_start_ns = mv_clock_wall_ns();
 }
 

@@ -214,6 +214,14 @@ void mv_localize_case(mv_run *run, mv_case_result *result)
     mv_error error = {0};
     const int32_t *tokens;
     mv_code code = MV_OK;
+    const mv_model_view *own = run->options.model;
+    if (run->last.had_other_weights) {
+        mv_log(MV_LOG_WARN, "%s/%s is not localised: it ran on weights of its own", result->suite,
+               result->name);
+        return;
+    }
+    if (run->last.is_set && run->last.play.model != NULL)
+        (void)mv_run_set_model(run, run->last.play.model);
     run->options.localize = false; /* the replay itself is not to be remembered */
     if (!run->last.is_set) {
         const size_t n = (size_t)run->length;
@@ -230,6 +238,9 @@ void mv_localize_case(mv_run *run, mv_case_result *result)
                error.message);
     } else {
         log_profile(result, &l);
+        if (l.first < 0)
+            mv_log(MV_LOG_WARN, "%s/%s: each operation is right on the oracle's input",
+                   result->suite, result->name);
         free(run->divergence);
         run->divergence = result->divergence = l.profile;
         l.profile = NULL;
@@ -244,5 +255,6 @@ void mv_localize_case(mv_run *run, mv_case_result *result)
     mv_localization_free(&l);
     mv_play_free(&play);
     mv_schedule_free(&whole);
+    (void)mv_run_set_model(run, own);
     run->options.localize = true;
 }

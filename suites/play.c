@@ -205,11 +205,13 @@ void mv_play_remember(mv_run *run, const mv_schedule *schedule, const mv_play *p
     mv_schedule_free(&run->last.schedule);
     run->last.schedule =
         (mv_schedule){.steps = steps, .n_steps = schedule->n_steps, .capacity = schedule->n_steps};
-    run->last.play = (mv_play){.n_tracks = play->n_tracks, .window = play->window};
+    run->last.play =
+        (mv_play){.n_tracks = play->n_tracks, .window = play->window, .model = play->model};
     for (uint32_t i = 0; i < play->n_tracks; i++)
         run->last.play.tracks[i] =
             (mv_track){.tokens = play->tracks[i].tokens, .n = play->tracks[i].n};
     run->last.is_set = true;
+    run->last.had_other_weights = false;
 }
 
 mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
@@ -221,6 +223,8 @@ mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
     mv_code code = MV_OK;
     if (setup->backend == NULL && play->model == NULL)
         mv_play_remember(run, schedule, play);
+    if (setup->backend == NULL && play->model != NULL)
+        run->last.had_other_weights = true;
     if (__builtin_mul_overflow(most, vocab_size, &n_logits))
         n_logits = SIZE_MAX / sizeof(float) - 2 * MV_ROW_MARGIN;
     call c = {.tokens = malloc(most * sizeof *c.tokens)};

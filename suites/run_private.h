@@ -11,9 +11,10 @@ typedef struct mv_prompt {
 } mv_prompt;
 
 /* The calls of a case that were played last on the engine under test: for --localize. Borrowed
- * tokens, no logits. */
+ * tokens and weights, no logits. */
 typedef struct mv_last_play {
     bool is_set;
+    bool had_other_weights; /* which may be gone: a replay on the run's own would say nothing */
     mv_play play;
     mv_schedule schedule;
 } mv_last_play;

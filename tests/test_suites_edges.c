@@ -122,6 +122,8 @@ static const struct {
 } localised[] = {
     {"alignment", "norm_tail_dropped", "dim 75", "attention_norm"},
     {"alignment", "score_tail_dropped", "smaller than a vector", "attention"},
+    {"op_level", "silu_overflows", "saturated gate*chunk 0", "gate"},
+    {"tiles", "scale_of_head_dim_128", "window 130?*518", "attention"},
     {"generation", "decode_rows_turned", "window 4, 4 prompts at once", "logits"},
 };
 
