@@ -241,7 +241,7 @@ def rows_come_in_the_order_of_the_lists(_):
         expect(document["environment"]["order"] == order, f"{document['environment']}")
 
 
-def quiet_prints_the_verdict_alone():
+def quiet_prints_the_verdict_alone(_):
     done = run(*QUICK, "-q", code=0)
     expect(re.fullmatch(r"2 rows in [\d.]+ s\n", done.stdout), done.stdout)
     has(run(*QUICK, "-q", "--no-check", code=1).stdout, "unchecked: reference")
