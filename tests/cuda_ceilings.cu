@@ -1,6 +1,8 @@
 /* cuda_ceilings.cu - what this GPU allows: bytes a second to copy and only to read, and operations
  * a second of the products that 7B's prefill is made of. Prints a line for each. Not a test.
  *
+ * usage: cuda_ceilings [ALGORITHMS]   of so many the fastest for each product; 0: the first choice
+ *
  * The best of 5 trials, of at least 20 ms. Values are random: with zeros a GPU draws less power,
  * and is faster than it will be. */
 #include <cuda_runtime.h>
@@ -53,6 +55,7 @@ typedef struct job {
     char *a, *b;
     int n_blocks;
     mv_lt *lt;
+    uint32_t tune; /* algorithms to time for each product */
     mv_gemm gemm;
 } job;
 
@@ -133,12 +136,13 @@ static void measure_products(job *j)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     job j = {};
     int n = 0, n_sm = 0;
     char name[96];
     mv_error error = {MV_OK, ""};
+    j.tune = argc > 1 ? (uint32_t)atoi(argv[1]) : 0;
     must(cudaGetDeviceCount(&n), "no GPU that can be used");
     must(cudaDeviceGetAttribute(&n_sm, cudaDevAttrMultiProcessorCount, 0), "attribute");
     must(cudaStreamCreateWithFlags(&j.stream, cudaStreamNonBlocking), "stream");
@@ -149,7 +153,7 @@ int main(void)
     must(cudaStreamSynchronize(j.stream), "the GPU");
     (void)printf("copy\t%.3f\tTB/s\n", 2e-12 * (double)STREAM_BYTES / seconds_of(&j, copy_once));
     (void)printf("read\t%.3f\tTB/s\n", 1e-12 * (double)STREAM_BYTES / seconds_of(&j, read_once));
-    if (mv_lt_open(&j.lt, name, sizeof name, &error) != MV_OK) {
+    if (mv_lt_open(&j.lt, j.tune, name, sizeof name, &error) != MV_OK) {
         (void)fprintf(stderr, "cuda_ceilings: %s\n", error.message);
         return 77;
     }

@@ -178,7 +178,7 @@ static bool check_swiglu(rows_case *c)
     return cuda_close(&c->s, "swiglu", found, expected, ROWS * HIDDEN, bound_of(&c->s));
 }
 
-/* ---- embedding, there and back, a sum ---- */
+/* ---- embedding, there and back, a sum, a choice of rows ---- */
 
 static void start_moves(void *arg)
 {
@@ -187,6 +187,7 @@ static void start_moves(void *arg)
     mv_kernel_from_f32(c->s.device, c->s.dtype, c->out, c->x, LD, DIM, ROWS);
     mv_kernel_to_f32(c->s.device, c->s.dtype, c->gate, c->out, LD, DIM, ROWS);
     mv_kernel_add(c->s.device, c->gate, c->x, ROWS * DIM);
+    mv_kernel_pick(c->s.device, &c->dims, c->up, c->gate, c->index, ROWS);
 }
 
 static bool check_moves(rows_case *c)
@@ -196,15 +197,20 @@ static bool check_moves(rows_case *c)
     c->out = cuda_array(&c->s, ROWS * LD);
     c->x = cuda_floats(&c->s, ROWS * DIM);
     c->gate = cuda_floats(&c->s, ROWS * DIM);
+    c->up = cuda_floats(&c->s, ROWS * DIM);
+    c->index = (uint32_t *)(void *)cuda_floats(&c->s, ROWS);
     c->rows = (mv_row *)(void *)cuda_floats(&c->s, ROWS * 4);
     cuda_fill_rows(&c->s, c->in, 37, DIM, LD);
-    for (uint32_t r = 0; r < ROWS; r++)
+    for (uint32_t r = 0; r < ROWS; r++) {
         c->rows[r] = (mv_row){(int32_t)(r * 9), 0, 0, 0};
-    if (!cuda_run_all(&c->s, NULL, start_moves, c, c->gate, ROWS * DIM * 4))
+        c->index[r] = (r * 3 + 1) % ROWS;
+    }
+    if (!cuda_run_all(&c->s, NULL, start_moves, c, c->up, ROWS * DIM * 4))
         return false;
     for (size_t i = 0; i < ROWS * DIM; i++) {
-        expected[i] = 2 * cuda_get(&c->s, c->in, i / DIM * 9 * LD + i % DIM);
-        found[i] = (double)c->gate[i];
+        const size_t row = c->index[i / DIM];
+        expected[i] = 2 * cuda_get(&c->s, c->in, row * 9 * LD + i % DIM);
+        found[i] = (double)c->up[i];
     }
     return cuda_close(&c->s, "moves", found, expected, ROWS * DIM, 0);
 }

@@ -11,7 +11,7 @@ bool cuda_stage_open(cuda_stage *s, mv_dtype dtype, char *why, size_t why_size)
     mv_error error = {MV_OK, ""};
     *s = (cuda_stage){.dtype = dtype, .random = 1, .why = why, .why_size = why_size};
     why[0] = '\0';
-    if (mv_device_open(&s->device, 0, false, &error) != MV_OK)
+    if (mv_device_open(&s->device, 0, false, 0, &error) != MV_OK)
         (void)snprintf(why, why_size, "%s", error.message);
     return s->device != NULL;
 }

@@ -164,6 +164,65 @@ START_TEST(taps_show_all_tensors_and_what_is_put_back_goes_on)
 }
 END_TEST
 
+/* Tokens at ... at + n - 1 of sequence 1, of which some rows are wanted. */
+static void feed(mv_engine *engine, uint32_t at, uint32_t n, mv_logits which, float *logits)
+{
+    const uint32_t sequence = 1;
+    int32_t tokens[T];
+    for (uint32_t i = 0; i < n; i++)
+        tokens[i] = (int32_t)((at + i) * 37 % view.params.vocab_size);
+    const mv_batch batch = {sizeof batch, 1, &sequence, &n, tokens};
+    const mv_code code = mv_backend_get()->forward(engine, &batch, which, logits, &error);
+    ck_assert_msg(code == MV_OK, "%s", error.message);
+}
+
+/* The last layer makes keys and values of all rows, and the rest of those that are wanted. */
+START_TEST(rows_that_nobody_asked_for_are_still_seen_by_those_that_come_later)
+{
+    const mv_option pieces[] = {{"piece", "150"}, {"piece", "16"}};
+    const size_t V = view.params.vocab_size;
+    for (int compute = 0; compute < 2; compute++) {
+        const double bound = compute == 0 ? 1e-5 : 2e-2;
+        run_new(first, (mv_compute)compute, T, NULL);
+        for (size_t i = 0; i < 2; i++) {
+            mv_engine *engine = open_engine((mv_compute)compute, &pieces[i]);
+            memcpy(second, first, sizeof second);
+            feed(engine, 0, 60, MV_LOGITS_NONE, NULL);
+            feed(engine, 60, 30, MV_LOGITS_LAST, second + 89 * V);
+            feed(engine, 90, 60, MV_LOGITS_ALL, second + 90 * V);
+            ck_assert_msg(distance(first, second) <= bound, "compute %d, piece %s: %g", compute,
+                          pieces[i].value, distance(first, second));
+            mv_backend_get()->close(engine);
+        }
+    }
+}
+END_TEST
+
+START_TEST(work_of_the_last_layer_is_counted_for_the_rows_that_it_is_done_for)
+{
+    const mv_params *p = &view.params;
+    const uint64_t kv = 2ull * p->dim * p->head_dim * p->n_kv_heads;
+    const uint64_t rest =
+        2ull * p->dim * p->head_dim * p->n_heads + (uint64_t)p->dim * p->hidden_dim * 3;
+    const mv_logits asked[] = {MV_LOGITS_NONE, MV_LOGITS_LAST};
+    uint64_t pairs = 0;
+    for (uint64_t i = 0; i < T; i++)
+        pairs += i + 1 < WINDOW ? i + 1 : WINDOW;
+    for (uint64_t n = 0; n < 2; n++) {
+        mv_work work = {.struct_size = sizeof work};
+        mv_engine *engine = open_engine(MV_COMPUTE_F32, NULL);
+        feed(engine, 0, T, asked[n], first);
+        mv_backend_get()->work(engine, &work, 1);
+        ck_assert_uint_eq(work.linear_multiply_adds,
+                          (kv * T + rest * T) * (p->n_layers - 1) + kv * T + rest * n);
+        ck_assert_uint_eq(work.attention_pairs,
+                          (pairs * (p->n_layers - 1) + n * WINDOW) * p->n_heads);
+        ck_assert_uint_eq(work.output_multiply_adds, n * p->dim * p->vocab_size);
+        mv_backend_get()->close(engine);
+    }
+}
+END_TEST
+
 START_TEST(in_f32_exactly_the_pairs_in_the_window_are_executed)
 {
     const mv_params *p = &view.params;
@@ -215,6 +274,7 @@ static const struct {
     {"graphs", "yes", MV_COMPUTE_F32, MV_ERR_ARGUMENT, "option graphs=yes: expected 0 or 1"},
     {"pdl", "2", MV_COMPUTE_F32, MV_ERR_ARGUMENT, "expected 0 or 1"},
     {"piece", "0", MV_COMPUTE_F32, MV_ERR_ARGUMENT, "expected a number of rows"},
+    {"tune", "17", MV_COMPUTE_F32, MV_ERR_ARGUMENT, "expected a number of algorithms, 0 ... 16"},
     {"piece", "9x", MV_COMPUTE_F32, MV_ERR_ARGUMENT, "expected a number of rows"},
     {"device", "-1", MV_COMPUTE_F32, MV_ERR_ARGUMENT, "expected a number from 0 on"},
     {"device", "99", MV_COMPUTE_F32, MV_ERR_ARGUMENT, "device=99: expected"},
@@ -278,6 +338,8 @@ static Suite *cuda_engine_suite(void)
     tcase_add_test(tcase, a_sequence_that_starts_again_gives_the_same_bits);
     tcase_add_test(tcase, taps_show_all_tensors_and_what_is_put_back_goes_on);
     tcase_add_test(tcase, in_f32_exactly_the_pairs_in_the_window_are_executed);
+    tcase_add_test(tcase, rows_that_nobody_asked_for_are_still_seen_by_those_that_come_later);
+    tcase_add_test(tcase, work_of_the_last_layer_is_counted_for_the_rows_that_it_is_done_for);
     tcase_add_test(tcase, the_cache_is_as_large_as_window_and_piece_need);
     tcase_add_test(tcase, refuses_with_what_there_is);
     tcase_add_test(tcase, says_with_numbers_that_memory_will_not_do);

@@ -17,6 +17,7 @@ if [ $# -ne 2 ] || [ ! -d "$1" ]; then
   exit 2
 fi
 build=$(cd "$1" && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$2" || exit 2
 results=$(cd "$2" && pwd)
 started=$SECONDS
@@ -81,6 +82,8 @@ fi
 export -f suites wide_suites sanitizer timings machine
 export verify bench
 step machine 30 bash -c machine
+step conformance 30 "$build/tests/cuda/cuda_conformance_gpu" "$root/tests/data/cuda_conformance.txt"
+step answers 30 "$build/tests/cuda/cuda_conformance_gpu"
 step ceilings 60 "$build/tests/cuda/cuda_ceilings"
 step engine 60 "$build/tests/cuda/cuda_engine_gpu"
 step suites_f32 90 bash -c 'suites f32'
@@ -92,6 +95,13 @@ if [ -z "${FIRST:-}" ]; then
   step prefill 120 bash -c 'timings --prompt 512,2048,4096,8192 --generate 0 --max-time 5'
   step decode_plain 60 bash -c 'timings --prompt 0 --generate 64 --max-time 5 --backend-option graphs=0'
   step decode_pdl 60 bash -c 'timings --prompt 0 --generate 64 --depth 0,4096 --max-time 5 --backend-option pdl=1'
+  step ceilings_tuned 90 "$build/tests/cuda/cuda_ceilings" 8
+  step prefill_tuned 120 bash -c 'timings --prompt 512,2048,4096 --generate 0 --max-time 5 --backend-option tune=8'
+  if python3 -c 'import sys, torch, transformers; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+    step peers 180 python3 "$root/tests/peers/gpu_peers.py" "$build" --json "$results/peers.json"
+  else
+    echo "peers: python3 has no torch with a GPU, or no transformers: left out" >&2
+  fi
   if command -v compute-sanitizer >/dev/null; then
     step memcheck 90 bash -c 'sanitizer memcheck'
     step racecheck 90 bash -c 'sanitizer racecheck'
@@ -101,8 +111,8 @@ fi
 failed=0
 {
   printf '%-14s %-6s %s\n' step code 'last line'
-  for name in machine ceilings engine suites_f32 suites_bf16 wide_f32 wide_bf16 decode prefill \
-    decode_plain decode_pdl memcheck racecheck; do
+  for name in machine conformance answers ceilings engine suites_f32 suites_bf16 wide_f32 wide_bf16 decode prefill \
+    decode_plain decode_pdl ceilings_tuned prefill_tuned peers memcheck racecheck; do
     code=$(cat "$results/$name.done" 2>/dev/null || echo -)
     printf '%-14s %-6s %s\n' "$name" "$code" "$(tail -n 1 "$results/$name.txt" 2>/dev/null | cut -c1-90)"
     # 5: a model too tame for one of the planted bugs, and no failure.

@@ -57,7 +57,7 @@ static mv_code open_parts(mv_engine *e, const mv_model_view *model,
         return code;
     e->dtype = options->compute == MV_COMPUTE_BF16 ? MV_DTYPE_BF16 : MV_DTYPE_F32;
     e->size = e->dtype == MV_DTYPE_BF16 ? 2 : 4;
-    code = mv_device_open(&e->device, e->chosen.ordinal, e->chosen.pdl, error);
+    code = mv_device_open(&e->device, e->chosen.ordinal, e->chosen.pdl, e->chosen.tune, error);
     if (code != MV_OK)
         return code;
     e->facts = mv_device_get_facts(e->device);
@@ -220,9 +220,11 @@ static void work(mv_engine *e, mv_work *out, int clear)
 static void describe(const mv_engine *e, void (*emit)(void *, const char *, const char *),
                      void *cookie)
 {
-    char text[32];
+    char text[128];
     emit(cookie, "device", e->facts->name);
     emit(cookie, "gemm", e->facts->library);
+    mv_device_tell_gemm(e->device, text, sizeof text);
+    emit(cookie, "gemm_algorithms", text);
     emit(cookie, "graphs", e->chosen.graphs ? "on" : "off");
     emit(cookie, "pdl", e->chosen.pdl ? "on" : "off");
     emit(cookie, "cache_dtype", e->dtype == MV_DTYPE_BF16 ? "bf16" : "f32");

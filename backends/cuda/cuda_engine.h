@@ -34,6 +34,8 @@ typedef struct mv_piece {
     uint32_t n_spans;
     uint32_t n_rows;
     uint32_t n_logits; /* rows of it that logits are wanted of: e->index */
+    uint32_t n_last;   /* rows that go through all of the last layer: n_rows, or those of e->index;
+                          of the others it makes keys and values only */
     uint32_t n_tiles;  /* 0: attention goes row by row */
 } mv_piece;
 
@@ -47,7 +49,7 @@ typedef struct mv_layer_weights {
 /* What --backend-option asks for. */
 typedef struct mv_choices {
     bool graphs, pdl;
-    uint32_t ordinal, piece;
+    uint32_t ordinal, piece, tune;
 } mv_choices;
 
 struct mv_engine {
@@ -67,10 +69,10 @@ struct mv_engine {
     uint64_t *n_seen;    /* [max_sequences] tokens so far */
     uint64_t *n_written; /* [max_sequences] one more than the last position ever in the ring */
     mv_span *spans;      /* [2, max_sequences] of the piece; of the call */
-    mv_row *host_rows;   /* * [T] */
-    uint32_t *index;     /* * [T] rows that logits are wanted of */
-    mv_tile *tiles;      /* * */
-    float *host_logits;  /* * [MV_FEW_ROWS, V] */
+    mv_row *host_rows; /* * [T + split_rows]: of the piece; those of e->index, for the last layer */
+    uint32_t *index;   /* * [T] rows that logits are wanted of */
+    mv_tile *tiles;    /* * */
+    float *host_logits; /* * [MV_FEW_ROWS, V] */
 
     /* On the device. */
     mv_layer_weights *layers; /* [n_layers] this array itself is on the host */
@@ -79,6 +81,7 @@ struct mv_engine {
     float *turns;             /* [max_positions, E] cosine and sine of each pair */
     char *ring_k, *ring_v;    /* typed [n_layers, max_sequences, K, C, E], keys turned */
     float *x;                 /* [T, D] the residual stream */
+    float *x_last;            /* [split_rows, D] of n_last rows, if they are fewer */
     void *normed;             /* typed [T, ld_dim] */
     void *qkv;                /* typed [T, ld_qkv] */
     void *heads;              /* typed [T, ld_heads] */
@@ -86,7 +89,7 @@ struct mv_engine {
     void *hidden;             /* typed [T, ld_ff] */
     float *logits;            /* [MV_LOGIT_ROWS or fewer, V] */
     mv_splits splits;
-    mv_row *rows;           /* [T] */
+    mv_row *rows;           /* [T + split_rows] as host_rows */
     uint32_t *device_index; /* [T] */
     mv_tile *device_tiles;
 

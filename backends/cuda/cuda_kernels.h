@@ -54,7 +54,8 @@ void mv_kernel_norm(mv_device *d, mv_dtype dtype, const mv_dims *s, void *out, c
                     const float *weight, const uint32_t *index, uint32_t n_rows);
 
 /* Turns q and k within qkv, if `turn`; k and v to the ring. turns [positions, head_dim]: cosine and
- * sine of each pair. */
+ * sine of each pair. With s->n_heads 0, rows of qkv begin with k; with s->n_kv_heads 0, there is
+ * nothing but q. */
 void mv_kernel_append(mv_device *d, mv_dtype dtype, const mv_dims *s, void *qkv,
                       const mv_ring *ring, const float *turns, const mv_row *rows, uint32_t n_rows,
                       bool turn);
@@ -68,6 +69,10 @@ void mv_kernel_split_gate(mv_device *d, mv_dtype dtype, const mv_dims *s, float 
                           const void *gate_up, uint32_t n_rows);
 void mv_kernel_join_gate(mv_device *d, mv_dtype dtype, const mv_dims *s, void *hidden,
                          const float *gate, const float *up, uint32_t n_rows);
+
+/* to [n_rows, dim] = from [index[i], dim], in float32; they do not overlap. */
+void mv_kernel_pick(mv_device *d, const mv_dims *s, float *to, const float *from,
+                    const uint32_t *index, uint32_t n_rows);
 
 /* x += update */
 void mv_kernel_add(mv_device *d, float *x, const float *update, size_t n);

@@ -40,6 +40,11 @@ static bool read_piece(mv_choices *to, const char *value)
     return read_number(&to->piece, value, 1, 65536);
 }
 
+static bool read_tune(mv_choices *to, const char *value)
+{
+    return read_number(&to->tune, value, 0, 16);
+}
+
 static const struct {
     const char *key, *expected;
     bool (*read)(mv_choices *to, const char *value);
@@ -48,6 +53,7 @@ static const struct {
     {"graphs", "0 or 1", read_graphs},
     {"pdl", "0 or 1", read_pdl},
     {"piece", "a number of rows, 1 ... 65536", read_piece},
+    {"tune", "a number of algorithms, 0 ... 16", read_tune},
 };
 #define N_KEYS (sizeof keys / sizeof keys[0])
 
@@ -62,7 +68,8 @@ static mv_code read_option(mv_choices *to, const mv_option *option, mv_error *er
                        option->key, option->value, keys[i].expected);
     }
     return mv_fail(error, MV_ERR_ARGUMENT,
-                   "%s: unknown option '%s'; known: device=N, graphs=0|1, pdl=0|1, piece=ROWS",
+                   "%s: unknown option '%s'; known: device=N, graphs=0|1, pdl=0|1, piece=ROWS, "
+                   "tune=ALGORITHMS",
                    mv_device_backend, option->key);
 }
 

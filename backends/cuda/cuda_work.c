@@ -27,23 +27,24 @@ static uint64_t pairs_of_tile(const mv_engine *e, const mv_tile *tile)
     return pairs;
 }
 
-static void count_attention(mv_engine *e, const mv_piece *piece)
+/* Attention of n_layers that goes row by row, or by tiles. */
+static void count_attention(mv_engine *e, const mv_row *rows, uint32_t n_rows, uint32_t n_tiles,
+                            uint64_t n_layers)
 {
-    const uint64_t group = e->p.n_heads / e->p.n_kv_heads, L = e->p.n_layers;
+    const uint64_t group = e->p.n_heads / e->p.n_kv_heads;
     const uint64_t blocks = e->p.n_kv_heads * ((group + MV_GROUP_MAX - 1) / MV_GROUP_MAX);
     uint64_t pairs = 0, read = 0;
-    for (uint32_t i = 0; i < piece->n_tiles; i++) {
+    for (uint32_t i = 0; i < n_tiles; i++) {
         pairs += pairs_of_tile(e, &e->tiles[i]);
         read += keys_of_tile(e, &e->tiles[i]) * e->p.n_heads;
     }
-    for (uint32_t i = 0; i < piece->n_rows && piece->n_tiles == 0; i++) {
-        pairs += keys_of(e, e->host_rows[i].position);
-        read += keys_of(e, e->host_rows[i].position) * blocks;
+    for (uint32_t i = 0; i < n_rows && n_tiles == 0; i++) {
+        pairs += keys_of(e, rows[i].position);
+        read += keys_of(e, rows[i].position) * blocks;
     }
-    e->work.attention_pairs += pairs * e->p.n_heads * L;
-    e->work.attention_multiply_adds += 2 * pairs * e->p.n_heads * e->p.head_dim * L;
-    e->work.kv_cache_bytes +=
-        2 * (read + (uint64_t)piece->n_rows * e->p.n_kv_heads) * e->p.head_dim * e->size * L;
+    e->work.attention_pairs += pairs * e->p.n_heads * n_layers;
+    e->work.attention_multiply_adds += 2 * pairs * e->p.n_heads * e->p.head_dim * n_layers;
+    e->work.kv_cache_bytes += 2 * read * e->p.head_dim * e->size * n_layers;
 }
 
 uint64_t mv_work_weight_bytes(const mv_engine *e)
@@ -58,16 +59,24 @@ uint64_t mv_work_weight_bytes(const mv_engine *e)
 void mv_work_count(mv_engine *e, const mv_piece *piece, bool few)
 {
     const mv_params *p = &e->p;
-    const uint64_t n = piece->n_rows, L = p->n_layers, D = p->dim;
+    const uint64_t n = piece->n_rows, last = piece->n_last, L = p->n_layers, D = p->dim;
+    const uint64_t full = last == n ? L : L - 1; /* layers that all rows go through */
+    const uint64_t kv = 2ull * p->n_kv_heads * p->head_dim;
     const uint64_t qkv = (uint64_t)(p->n_heads + 2 * p->n_kv_heads) * p->head_dim;
     const uint64_t a_row = D * (qkv + (uint64_t)p->n_heads * p->head_dim + 3ull * p->hidden_dim);
     const uint64_t n_logits = few && piece->n_logits > 0 ? n : piece->n_logits;
     const uint64_t times = few ? 1 : (n_logits + MV_LOGIT_ROWS - 1) / MV_LOGIT_ROWS;
-    e->work.linear_multiply_adds += n * a_row * L;
+    e->work.linear_multiply_adds +=
+        n * a_row * full + (L - full) * (n * D * kv + last * (a_row - D * kv));
     e->work.output_multiply_adds += n_logits * D * p->vocab_size;
-    e->work.weight_bytes += mv_work_weight_bytes(e);
+    e->work.weight_bytes += mv_work_weight_bytes(e) / L * (last > 0 ? L : full) +
+                            (last > 0 ? 0 : (L - full) * kv * e->dims.ld_dim * e->size);
     if (n_logits > 0)
         e->work.weight_bytes += times * p->vocab_size * e->dims.ld_dim * e->size;
-    e->work.calls += few ? 1 + 5 * L + (n_logits > 0) : 1 + 9 * L + 2 * times;
-    count_attention(e, piece);
+    e->work.kv_cache_bytes += n * kv * e->size * L;
+    e->work.calls += few ? 1 + 5 * L + (n_logits > 0)
+                         : 1 + 9 * full + (L - full) * (last > 0 ? 13 : 3) + 2 * times;
+    count_attention(e, e->host_rows, piece->n_rows, piece->n_tiles, full);
+    if (full < L)
+        count_attention(e, e->host_rows + e->piece, piece->n_last, 0, 1);
 }

@@ -36,8 +36,9 @@ extern const char mv_device_summary[];
 /* MV_ERR_UNAVAILABLE with the reason, if there is no device that can be used. */
 MV_MUST_CHECK mv_code mv_device_probe(mv_error *error);
 
-/* ordinal: which of several. pdl: kernels may begin while the one before ends (Hopper). */
-MV_MUST_CHECK mv_code mv_device_open(mv_device **device, uint32_t ordinal, bool pdl,
+/* ordinal: which of several. pdl: kernels may begin while the one before ends (Hopper). tune: of how
+ * many algorithms the fastest is taken for each shape of product (gemm_lt.h). */
+MV_MUST_CHECK mv_code mv_device_open(mv_device **device, uint32_t ordinal, bool pdl, uint32_t tune,
                                      mv_error *error);
 void mv_device_close(mv_device *device); /* NULL is fine */
 const mv_device_facts *mv_device_get_facts(const mv_device *device);
@@ -76,6 +77,7 @@ typedef struct mv_gemm {
     size_t n_rows, n_out, n_in;
 } mv_gemm;
 void mv_device_gemm(mv_device *device, const mv_gemm *gemm);
+void mv_device_tell_gemm(const mv_device *device, char *text, size_t size); /* algorithms so far */
 
 /* A lane may be used by another thread than the device's. A room holds `bytes` and is filled by the
  * caller; mv_lane_send() starts its way and may wait for the room before it. */

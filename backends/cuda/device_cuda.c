@@ -108,7 +108,8 @@ static void find_facts(mv_device *d)
     d->pdl = d->pdl && properties.major >= 9;
 }
 
-mv_code mv_device_open(mv_device **device, uint32_t ordinal, bool pdl, mv_error *error)
+mv_code mv_device_open(mv_device **device, uint32_t ordinal, bool pdl, uint32_t tune,
+                       mv_error *error)
 {
     int n = 0;
     mv_code code = check_driver(error);
@@ -134,7 +135,7 @@ mv_code mv_device_open(mv_device **device, uint32_t ordinal, bool pdl, mv_error 
                        cudaGetErrorString(status));
     } else {
         find_facts(d);
-        code = mv_lt_open(&d->lt, d->facts.library, sizeof d->facts.library, error);
+        code = mv_lt_open(&d->lt, tune, d->facts.library, sizeof d->facts.library, error);
     }
     if (code != MV_OK) {
         mv_device_close(d);
@@ -264,6 +265,11 @@ void mv_device_gemm(mv_device *d, const mv_gemm *gemm)
     if (fault != NULL && d->fault[0] == '\0')
         (void)snprintf(d->fault, sizeof d->fault, "%s of %zu x %zu x %zu", fault, gemm->n_rows,
                        gemm->n_out, gemm->n_in);
+}
+
+void mv_device_tell_gemm(const mv_device *d, char *text, size_t size)
+{
+    mv_lt_tell(d->lt, text, size);
 }
 
 /* ---- graphs ---- */

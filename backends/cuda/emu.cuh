@@ -106,7 +106,8 @@ MV_DEVICE uint32_t mv_pack(float a, float b)
 
 MV_DEVICE float mv_exp2(float x)
 {
-    return exp2f(x);
+    const float y = exp2f(x);
+    return y < 0x1p-126f ? 0 : y;
 }
 
 void mv_emu_sum(mv_emu_lanes &lanes, int n);

@@ -72,9 +72,11 @@ mv_code mv_device_probe(mv_error *error)
 }
 
 /* Small numbers: two processors, and two warps in a block, so that both are more than one. */
-mv_code mv_device_open(mv_device **device, uint32_t ordinal, bool pdl, mv_error *error)
+mv_code mv_device_open(mv_device **device, uint32_t ordinal, bool pdl, uint32_t tune,
+                       mv_error *error)
 {
     (void)pdl;
+    (void)tune;
     if (ordinal != 0)
         return mv_fail(error, MV_ERR_ARGUMENT, "%s: device=%u: expected 0, the only one",
                        mv_device_backend, ordinal);
@@ -235,6 +237,12 @@ void mv_device_graph_run(mv_device *d, mv_graph *graph)
 void mv_device_graph_free(mv_graph *graph)
 {
     delete graph;
+}
+
+void mv_device_tell_gemm(const mv_device *d, char *text, size_t size)
+{
+    (void)d;
+    (void)snprintf(text, size, "first choice");
 }
 
 void mv_device_gemm(mv_device *d, const mv_gemm *gemm)

@@ -1,48 +1,10 @@
 /* gemm_lt.c - see gemm_lt.h. Sums in float32, no split of k that is joined in another type or
  * order: cuBLASLt promises equal bits for equal calls with a workspace of one's own. */
-#include "backends/cuda/gemm_lt.h"
-
-#include <cublasLt.h>
-#include <cuda_runtime_api.h>
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKSPACE_BYTES = 32 << 20, SHAPES_MOST = 256 };
-
-/* The functions of the library, by name. */
-#define FUNCTIONS(F)                                                                               \
-    F(cublasLtCreate)                                                                              \
-    F(cublasLtDestroy)                                                                             \
-    F(cublasLtGetVersion)                                                                          \
-    F(cublasLtMatmul)                                                                              \
-    F(cublasLtMatmulAlgoGetHeuristic)                                                              \
-    F(cublasLtMatmulDescCreate)                                                                    \
-    F(cublasLtMatmulDescDestroy)                                                                   \
-    F(cublasLtMatmulDescSetAttribute)                                                              \
-    F(cublasLtMatmulPreferenceCreate)                                                              \
-    F(cublasLtMatmulPreferenceDestroy)                                                             \
-    F(cublasLtMatmulPreferenceSetAttribute)                                                        \
-    F(cublasLtMatrixLayoutCreate)                                                                  \
-    F(cublasLtMatrixLayoutDestroy)
-
-/* The algorithm of a shape. */
-typedef struct shape {
-    mv_gemm gemm; /* pointers NULL */
-    cublasLtMatmulDesc_t how;
-    cublasLtMatrixLayout_t w, x, y;
-    cublasLtMatmulAlgo_t algorithm;
-} shape;
-
-struct mv_lt {
-    void *library;
-#define DECLARE(f) __typeof__(&f) f;
-    FUNCTIONS(DECLARE)
-    cublasLtHandle_t handle;
-    void *workspace;
-    shape shapes[SHAPES_MOST];
-    size_t n_shapes;
-};
+#include "backends/cuda/gemm_lt_private.h"
 
 static void *open_library(void)
 {
@@ -64,11 +26,11 @@ static bool find_functions(mv_lt *lt)
         memcpy(&lt->f, &symbol, sizeof symbol);                                                    \
         found = found && symbol != NULL;                                                           \
     }
-    FUNCTIONS(FIND)
+    MV_LT_FUNCTIONS(FIND)
     return found;
 }
 
-mv_code mv_lt_open(mv_lt **out, char *name, size_t name_size, mv_error *error)
+mv_code mv_lt_open(mv_lt **out, uint32_t tune, char *name, size_t name_size, mv_error *error)
 {
     mv_lt *lt = calloc(1, sizeof *lt);
     if (lt == NULL)
@@ -82,11 +44,12 @@ mv_code mv_lt_open(mv_lt **out, char *name, size_t name_size, mv_error *error)
                        MV_CUDA_ROOT);
     }
     if (lt->cublasLtCreate(&lt->handle) != CUBLAS_STATUS_SUCCESS ||
-        cudaMalloc(&lt->workspace, WORKSPACE_BYTES) != cudaSuccess) {
+        cudaMalloc(&lt->workspace, MV_LT_WORKSPACE) != cudaSuccess) {
         mv_lt_close(lt);
         return mv_fail(error, MV_ERR_MEMORY, "cuda: no room for cuBLASLt and its %d MiB",
-                       WORKSPACE_BYTES >> 20);
+                       MV_LT_WORKSPACE >> 20);
     }
+    lt->tune = tune < MV_LT_CHOICES ? tune : MV_LT_CHOICES;
     const size_t version = lt->cublasLtGetVersion();
     (void)snprintf(name, name_size, "cuBLASLt %zu.%zu.%zu", version / 10000, version / 100 % 100,
                    version % 100);
@@ -94,7 +57,7 @@ mv_code mv_lt_open(mv_lt **out, char *name, size_t name_size, mv_error *error)
     return MV_OK;
 }
 
-static void free_shape(const mv_lt *lt, const shape *s)
+static void free_shape(const mv_lt *lt, const mv_lt_shape *s)
 {
     if (s->how != NULL)
         (void)lt->cublasLtMatmulDescDestroy(s->how);
@@ -121,7 +84,7 @@ void mv_lt_close(mv_lt *lt)
 }
 
 /* cuBLASLt counts by columns: y^T [n_out, n_rows] = w [n_in, n_out]^T x [n_in, n_rows]. */
-static bool describe_shape(const mv_lt *lt, shape *s)
+static bool describe_shape(const mv_lt *lt, mv_lt_shape *s)
 {
     const mv_gemm *g = &s->gemm;
     const cudaDataType_t in = g->dtype == MV_DTYPE_BF16 ? CUDA_R_16BF : CUDA_R_32F;
@@ -139,64 +102,23 @@ static bool describe_shape(const mv_lt *lt, shape *s)
                CUBLAS_STATUS_SUCCESS;
 }
 
-static bool choose_algorithm(const mv_lt *lt, shape *s)
-{
-    const size_t room = WORKSPACE_BYTES;
-    const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_NONE;
-    const uint32_t alignment = 16; /* of a row of y, or of a row that logits begin at */
-    cublasLtMatmulPreference_t wish = NULL;
-    cublasLtMatmulHeuristicResult_t best;
-    int n = 0;
-    memset(&best, 0, sizeof best);
-    if (lt->cublasLtMatmulPreferenceCreate(&wish) != CUBLAS_STATUS_SUCCESS)
-        return false;
-    const struct {
-        cublasLtMatmulPreferenceAttributes_t what;
-        const void *value;
-        size_t size;
-    } wishes[] = {
-        {CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &room, sizeof room},
-        {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &schemes, sizeof schemes},
-        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &alignment, sizeof alignment},
-        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &alignment, sizeof alignment},
-        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &alignment, sizeof alignment},
-        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &alignment, sizeof alignment},
-    };
-    bool good = true;
-    for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++)
-        good = good &&
-               lt->cublasLtMatmulPreferenceSetAttribute(wish, wishes[i].what, wishes[i].value,
-                                                        wishes[i].size) == CUBLAS_STATUS_SUCCESS;
-    good = good && lt->cublasLtMatmulAlgoGetHeuristic(lt->handle, s->how, s->w, s->x, s->y, s->y,
-                                                      wish, 1, &best, &n) == CUBLAS_STATUS_SUCCESS;
-    (void)lt->cublasLtMatmulPreferenceDestroy(wish);
-    s->algorithm = best.algo;
-    return good && n == 1;
-}
-
-static bool is_same(const mv_gemm *a, const mv_gemm *b)
-{
-    return a->dtype == b->dtype && a->y_f32 == b->y_f32 && a->add == b->add && a->ldx == b->ldx &&
-           a->ldw == b->ldw && a->ldy == b->ldy && a->n_rows == b->n_rows && a->n_out == b->n_out &&
-           a->n_in == b->n_in;
-}
-
 /* A call for a shape that is not kept makes room by forgetting all of them. */
-static const shape *shape_of(mv_lt *lt, const mv_gemm *gemm)
+static const mv_lt_shape *shape_of(mv_lt *lt, const mv_gemm *gemm, void *stream)
 {
     for (size_t i = 0; i < lt->n_shapes; i++) {
-        if (is_same(&lt->shapes[i].gemm, gemm))
+        if (mv_gemm_is_like(&lt->shapes[i].gemm, gemm))
             return &lt->shapes[i];
     }
-    if (lt->n_shapes == SHAPES_MOST) {
+    if (lt->n_shapes == MV_LT_SHAPES) {
         for (size_t i = 0; i < lt->n_shapes; i++)
             free_shape(lt, &lt->shapes[i]);
         lt->n_shapes = 0;
     }
-    shape *s = &lt->shapes[lt->n_shapes];
+    mv_lt_shape *s = &lt->shapes[lt->n_shapes];
     memset(s, 0, sizeof *s);
     s->gemm = *gemm;
-    if (!describe_shape(lt, s) || !choose_algorithm(lt, s)) {
+    s->gemm.x = s->gemm.w = s->gemm.y = NULL;
+    if (!describe_shape(lt, s) || !mv_lt_choose(lt, s, gemm, stream)) {
         free_shape(lt, s);
         return NULL;
     }
@@ -207,11 +129,11 @@ static const shape *shape_of(mv_lt *lt, const mv_gemm *gemm)
 const char *mv_lt_multiply(mv_lt *lt, const mv_gemm *g, void *stream)
 {
     const float one = 1, added = g->add ? 1 : 0;
-    const shape *s = shape_of(lt, g);
+    const mv_lt_shape *s = shape_of(lt, g, stream);
     if (s == NULL)
         return "cuBLASLt has no algorithm for a product";
     const cublasStatus_t status = lt->cublasLtMatmul(
         lt->handle, s->how, &one, g->w, s->w, g->x, s->x, &added, g->y, s->y, g->y, s->y,
-        &s->algorithm, lt->workspace, WORKSPACE_BYTES, (cudaStream_t)stream);
+        &s->algorithm, lt->workspace, MV_LT_WORKSPACE, (cudaStream_t)stream);
     return status == CUBLAS_STATUS_SUCCESS ? NULL : "cublasLtMatmul failed";
 }

@@ -26,6 +26,22 @@ void mv_kernel_embed(mv_device *d, mv_dtype dtype, const mv_dims *s, float *x, c
                   s->ld_dim);
 }
 
+MV_KERNEL(1024, 1)
+pick_kernel(float *MV_RESTRICT to, const float *MV_RESTRICT from, const uint32_t *index,
+            uint32_t dim)
+{
+    mv_kernel_begin();
+    const uint32_t i = blockIdx.y * blockDim.x + threadIdx.x;
+    if (i < dim)
+        to[(size_t)blockIdx.x * dim + i] = from[(size_t)index[blockIdx.x] * dim + i];
+}
+
+void mv_kernel_pick(mv_device *d, const mv_dims *s, float *to, const float *from,
+                    const uint32_t *index, uint32_t n_rows)
+{
+    mv_launch(d, "pick", mv_flat_shape(d, s->dim, n_rows), pick_kernel, to, from, index, s->dim);
+}
+
 /* ---- norm ---- */
 
 /* out = x / sqrt(mean(x^2) + eps) * weight; one rounding, at the end. */
