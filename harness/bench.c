@@ -305,6 +305,7 @@ static mv_code time_it(mv_bench *bench, mv_bench_engine *engine, mv_bench_run *r
     doubts.ceilings = bench->ceilings;
     if (bench->subject.backend->describe != NULL)
         bench->subject.backend->describe(mv_bench_engine_get(engine), keep_blas_core, &doubts);
+    mv_engine_facts(run->engine, bench->subject.backend, mv_bench_engine_get(engine));
     mv_doubts_end(&doubts, run);
     return MV_OK;
 }

@@ -103,7 +103,9 @@ mv_code mv_bench_results_add(mv_bench_results *results, mv_bench_run *run, mv_er
     mv_code code =
         append(&items, &results->n_runs, &results->runs_capacity, run, sizeof *run, error);
     results->runs = items;
-    if (code != MV_OK)
+    if (code == MV_OK)
+        mv_engine_facts_keep(&results->environment, run->backend, run->compute, run->engine);
+    else
         free_run(run);
     return code;
 }

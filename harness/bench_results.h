@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "harness/engine_facts.h"
 #include "harness/machine.h"
 #include "harness/stats.h"
 
@@ -80,8 +81,9 @@ typedef struct mv_bench_profile {
 } mv_bench_profile;
 
 typedef struct mv_bench_run {
-    char backend[96];  /* as the user named it */
-    char build_id[96]; /* tells two builds of one backend apart */
+    char backend[96];             /* as the user named it */
+    char build_id[96];            /* tells two builds of one backend apart */
+    char engine[MV_ENGINE_FACTS]; /* as it described itself; to the environment */
     mv_compute compute;
     mv_bench_phase phase;
     mv_bench_shape shape;

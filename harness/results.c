@@ -95,6 +95,7 @@ mv_code mv_verify_results_add(mv_verify_results *results, const mv_case_result *
     if (code == MV_OK) {
         results->cases[results->n_cases] = *one;
         results->cases[results->n_cases++].divergence = divergence;
+        mv_engine_facts_keep(&results->environment, one->backend, one->compute, one->engine);
     }
     return code;
 }

@@ -9,6 +9,7 @@
 
 #include "harness/compare.h"
 #include "harness/divergence.h"
+#include "harness/engine_facts.h"
 #include "harness/machine.h"
 
 typedef enum mv_verdict {
@@ -45,7 +46,8 @@ typedef struct mv_case_result {
     mv_divergence *divergence;
     char reproduce[512]; /* one command line */
     int64_t elapsed_ns;
-    uint64_t order; /* its place in the run, growing; not in any file */
+    uint64_t order;               /* its place in the run, growing; not in any file */
+    char engine[MV_ENGINE_FACTS]; /* as it described itself; to the environment */
 } mv_case_result;
 
 void mv_case_result_clear(mv_case_result *result); /* everything "not known", verdict VACUOUS */

@@ -145,9 +145,10 @@ static void note_coverage(mv_run *run, const mv_case_result *result)
         run->least_window = result->window;
 }
 
-static mv_code record(mv_run *run, const mv_case_result *result, mv_error *error)
+static mv_code record(mv_run *run, mv_case_result *result, mv_error *error)
 {
     note_coverage(run, result);
+    memcpy(result->engine, run->engine, sizeof result->engine);
     if (result->verdict == MV_VERDICT_FAIL || result->verdict == MV_VERDICT_ERROR)
         run->has_failed = true;
     mv_code code = mv_verify_results_add(run->results, result, error);

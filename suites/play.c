@@ -87,7 +87,10 @@ mv_code mv_play_open(mv_run *run, mv_play *play, const mv_schedule *schedule,
         .log = mv_log_backend};
     if (schedule->failed)
         return mv_fail(error, MV_ERR_MEMORY, "no memory for a schedule");
-    return mv_backend_open(backend, engine, view, &options, error);
+    const mv_code code = mv_backend_open(backend, engine, view, &options, error);
+    if (code == MV_OK && under_test)
+        mv_engine_facts(run->engine, backend, *engine);
+    return code;
 }
 
 /* ---- playing ---- */

@@ -50,7 +50,9 @@ struct mv_run {
     size_t n_localized;        /* cases of this suite */
     mv_divergence *divergence; /* of the case that was localised last, or NULL */
     int64_t case_start_ns;
-    mv_code recall_code; /* a known case could not be recorded */
+    char engine[MV_ENGINE_FACTS]; /* how the engine under test that was opened last describes itself
+                                   */
+    mv_code recall_code;          /* a known case could not be recorded */
     mv_error recall_error;
 };
 

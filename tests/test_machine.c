@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "harness/cgroup.h"
+#include "harness/engine_facts.h"
 #include "tests/test_main.h"
 
 /* ---- the list ---- */
@@ -25,6 +26,48 @@ START_TEST(keeps_the_order_and_replaces_a_fact_in_its_place)
     ck_assert_str_eq(environment.facts[0].value, "one");
     ck_assert_str_eq(mv_environment_get(&environment, "second"), "2");
     ck_assert_ptr_null(mv_environment_get(&environment, "third"));
+}
+END_TEST
+
+static void describe(const mv_engine *engine, void (*emit)(void *, const char *, const char *),
+                     void *cookie)
+{
+    char long_value[171];
+    (void)engine;
+    memset(long_value, 'x', sizeof long_value - 1);
+    long_value[sizeof long_value - 1] = '\0';
+    emit(cookie, "gemm", "own");
+    emit(cookie, "isa", "avx2");
+    emit(cookie, "device", long_value);
+    emit(cookie, "no_room_for", "this one");
+    emit(cookie, "n", "1");
+}
+
+START_TEST(keeps_what_an_engine_says_of_itself_whole_fact_by_fact)
+{
+    char text[MV_ENGINE_FACTS];
+    mv_backend backend = {.describe = NULL};
+    mv_engine_facts(text, &backend, NULL);
+    ck_assert_str_eq(text, "");
+    backend.describe = describe;
+    mv_engine_facts(text, &backend, NULL);
+    ck_assert_msg(strncmp(text, "gemm own, isa avx2, device xxx", 30) == 0, "%s", text);
+    ck_assert_msg(strcmp(text + strlen(text) - 6, "x, n 1") == 0, "%s", text);
+}
+END_TEST
+
+START_TEST(keeps_the_first_of_an_engine_and_the_end_of_a_long_name)
+{
+    static mv_environment environment;
+    mv_engine_facts_keep(&environment, "blas", MV_COMPUTE_BF16, "");
+    ck_assert_uint_eq(environment.n_facts, 0);
+    mv_engine_facts_keep(&environment, "blas", MV_COMPUTE_BF16, "isa avx2");
+    mv_engine_facts_keep(&environment, "blas", MV_COMPUTE_BF16, "isa generic");
+    mv_engine_facts_keep(&environment, "/a/very/long/path/to/the/folder/of/some/build/mine.so",
+                         MV_COMPUTE_F32, "mine");
+    ck_assert_str_eq(mv_environment_get(&environment, "engine blas bf16"), "isa avx2");
+    ck_assert_uint_eq(environment.n_facts, 2);
+    ck_assert_str_eq(environment.facts[1].key, "engine /to/the/folder/of/some/build/mine.so f32");
 }
 END_TEST
 
@@ -249,6 +292,8 @@ static Suite *machine_suite(void)
     TCase *facts = tcase_create("facts");
     tcase_add_test(facts, keeps_the_order_and_replaces_a_fact_in_its_place);
     tcase_add_test(facts, drops_the_fact_that_has_no_room_and_still_replaces);
+    tcase_add_test(facts, keeps_what_an_engine_says_of_itself_whole_fact_by_fact);
+    tcase_add_test(facts, keeps_the_first_of_an_engine_and_the_end_of_a_long_name);
     tcase_add_test(facts, cuts_a_long_value_between_two_characters);
     tcase_add_test(facts, collects_what_somebody_needs_to_believe_a_number);
     tcase_add_test(facts, does_not_tell_whose_machine_it_is);
