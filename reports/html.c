@@ -65,7 +65,7 @@ static void put_bench(mv_html *html, const mv_page_part *part)
     mv_html_bench_method(html);
     mv_html_bench_runs(html, bench);
     mv_json_write_bench(&json, bench, &style);
-    mv_html_data(html, &json, bench->n_runs);
+    mv_html_data(html, &json, bench->n_runs + bench->n_comparisons);
     mv_bytes_free(&json);
 }
 

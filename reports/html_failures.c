@@ -8,6 +8,7 @@
 
 #define MAX_SHOWN 40
 #define MAX_OPEN 8
+#define MAX_NAMES 24    /* of cases that fail like the one that is shown */
 #define MAX_CHANGES 200 /* rows of the table of changes */
 
 static void put_chip(mv_bytes *bytes, const char *name, int64_t value)
@@ -17,8 +18,50 @@ static void put_chip(mv_bytes *bytes, const char *name, int64_t value)
     }
 }
 
-static void put_failure(mv_bytes *bytes, const mv_case_result *one, bool is_open)
+/* Cases that one bug most likely makes: of one suite and window, wrong from one position on; or,
+ * where no position is known, with one reason. */
+static bool fails_alike(const mv_case_result *a, const mv_case_result *b)
 {
+    return a->verdict == b->verdict && a->compute == b->compute && a->window == b->window &&
+           strcmp(a->suite, b->suite) == 0 && strcmp(a->backend, b->backend) == 0 &&
+           a->divergence_position == b->divergence_position &&
+           (a->divergence_position >= 0 || strcmp(a->reason, b->reason) == 0);
+}
+
+/* Whether an earlier case stands for this one. */
+static bool is_repeated(const mv_verify_results *results, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (fails_alike(&results->cases[i], &results->cases[at])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_others(mv_bytes *bytes, const mv_verify_results *results, size_t at)
+{
+    size_t n = 0, n_named = 0;
+    for (size_t i = at + 1; i < results->n_cases; i++) {
+        n += fails_alike(&results->cases[at], &results->cases[i]) ? 1 : 0;
+    }
+    if (n == 0) {
+        return;
+    }
+    mv_bytes_print(bytes, "<p>%zu more case%s of this suite fail%s alike: ", n, n == 1 ? "" : "s",
+                   n == 1 ? "s" : "");
+    for (size_t i = at + 1; i < results->n_cases && n_named < MAX_NAMES; i++) {
+        if (fails_alike(&results->cases[at], &results->cases[i])) {
+            mv_bytes_text(bytes, n_named++ > 0 ? ", " : "");
+            mv_html_put(bytes, results->cases[i].name);
+        }
+    }
+    mv_bytes_text(bytes, n > n_named ? ", ... (all are in the table of cases).</p>\n" : ".</p>\n");
+}
+
+static void put_failure(mv_bytes *bytes, const mv_verify_results *results, size_t at, bool is_open)
+{
+    const mv_case_result *one = &results->cases[at];
     mv_detail details[MV_MAX_DETAILS];
     size_t n = mv_case_details(one, details);
     mv_bytes_print(bytes, "<details class=\"failure %s\"%s><summary>",
@@ -46,28 +89,38 @@ static void put_failure(mv_bytes *bytes, const mv_case_result *one, bool is_open
     if (one->reproduce[0] != '\0') {
         mv_html_command(bytes, one->reproduce);
     }
+    put_others(bytes, results, at);
     mv_bytes_text(bytes, "</details>\n");
 }
 
 void mv_html_verify_failures(mv_html *html, const mv_verify_results *results)
 {
-    size_t n = 0;
+    size_t n = 0, n_cards = 0;
     for (size_t i = 0; i < results->n_cases; i++) {
-        n += mv_needs_person(&results->cases[i]) ? 1 : 0;
+        const bool wanted = mv_needs_person(&results->cases[i]);
+        n += wanted ? 1 : 0;
+        n_cards += wanted && !is_repeated(results, i) ? 1 : 0;
     }
     if (n == 0) {
         return;
     }
     mv_html_section(html, "failures", "What needs a person");
+    if (n > n_cards) {
+        mv_bytes_print(&html->body,
+                       "<p>%zu cases, in %zu group%s: those of one suite and window that are wrong "
+                       "from the same position on are shown once.</p>\n",
+                       n, n_cards, n_cards == 1 ? "" : "s");
+    }
     size_t shown = 0;
     for (size_t i = 0; i < results->n_cases && shown < MAX_SHOWN; i++) {
-        if (mv_needs_person(&results->cases[i])) {
-            put_failure(&html->body, &results->cases[i], shown < MAX_OPEN);
+        if (mv_needs_person(&results->cases[i]) && !is_repeated(results, i)) {
+            put_failure(&html->body, results, i, shown < MAX_OPEN);
             shown++;
         }
     }
-    if (n > shown) {
-        mv_bytes_print(&html->body, "<p>... and %zu more, in the table of cases.</p>\n", n - shown);
+    if (n_cards > shown) {
+        mv_bytes_print(&html->body, "<p>... and %zu more, in the table of cases.</p>\n",
+                       n_cards - shown);
     }
     mv_html_section_end(html);
 }

@@ -199,6 +199,36 @@ START_TEST(the_first_screen_says_the_verdict_in_words_and_how_to_see_it_again)
 }
 END_TEST
 
+/* 102 cards of one bug hide the one of another. */
+START_TEST(cases_that_fail_alike_are_one_card)
+{
+    static const struct {
+        const char *suite, *name;
+        int64_t window, position;
+    } failed[] = {{"chunking", "a", 8, 9}, {"chunking", "b", 8, 9},  {"chunking", "c <&", 8, 9},
+                  {"chunking", "d", 7, 9}, {"chunking", "e", 8, 10}, {"window", "f", 8, 9},
+                  {"window", "g", 8, -1},  {"window", "h", 8, -1}};
+    mv_verify_results_init(&verify);
+    for (size_t i = 0; i < sizeof failed / sizeof failed[0]; i++) {
+        mv_case_result one;
+        mv_case_result_clear(&one);
+        (void)snprintf(one.suite, sizeof one.suite, "%s", failed[i].suite);
+        (void)snprintf(one.name, sizeof one.name, "%s", failed[i].name);
+        (void)snprintf(one.backend, sizeof one.backend, "mine");
+        (void)snprintf(one.reason, sizeof one.reason, "reason %zu", i);
+        one.window = failed[i].window;
+        one.divergence_position = failed[i].position;
+        one.verdict = MV_VERDICT_FAIL;
+        ck_assert_int_eq(mv_verify_results_add(&verify, &one, &error), MV_OK);
+    }
+    const char *text = write_verify();
+    ck_assert_uint_eq(count(text, "<details class=\"failure"), 6); /* g and h: another reason */
+    must_have(text, "8 cases, in 6 groups:");
+    must_have(text, "2 more cases of this suite fail alike: b, c &lt;&amp;.");
+    ck_assert_uint_eq(count(text, "fail alike"), 1);
+}
+END_TEST
+
 START_TEST(a_failing_cell_is_hatched_and_keeps_its_number)
 {
     mv_sample_mixed(&verify);
@@ -604,6 +634,7 @@ static Suite *html_suite(void)
     tcase_add_test(tcase, refuses_to_extract_from_what_is_no_page_of_ours);
     tcase_add_test(tcase, the_first_screen_says_the_verdict_in_words_and_how_to_see_it_again);
     tcase_add_test(tcase, a_failing_cell_is_hatched_and_keeps_its_number);
+    tcase_add_test(tcase, cases_that_fail_alike_are_one_card);
     tcase_add_test(tcase, the_heat_map_names_the_shape_of_its_failures);
     tcase_add_test(tcase, a_chunk_above_the_window_is_seen_as_such);
     tcase_add_test(tcase, a_profile_names_the_first_wrong_operation_in_words_and_marks_it);
