@@ -102,6 +102,17 @@ static void take_finding(mv_case_result *result, uint32_t layer, const mv_window
         mv_changed_model_say_ignored(result);
         return;
     }
+    if (finding->noisy >= 0) {
+        result->divergence_position = finding->noisy;
+        mv_case_fail(result,
+                     "the engine is not repeatable, as claimed (layer %u, %s): the same calls gave "
+                     "%.9g and then %.9g for token %lld at position %lld, so that nobody can tell "
+                     "which keys it sees",
+                     layer, path_name, (double)finding->noisy_logits[0],
+                     (double)finding->noisy_logits[1], (long long)finding->noisy_token,
+                     (long long)finding->noisy);
+        return;
+    }
     result->metrics.effective_window = finding->window;
     say_window(finding->window, result->window, words, sizeof words);
     if (finding->leak >= 0)
@@ -142,7 +153,7 @@ static mv_code run_probe(mv_run *run, int64_t window, const path *p, mv_error *e
         if (ran == MV_OK)
             take_finding(&result, layer, &finding, p->name);
     }
-    if (result.n_positions == 0)
+    if (result.n_positions == 0 && result.verdict == MV_VERDICT_PASS)
         result.verdict = MV_VERDICT_VACUOUS;
     return mv_case_end(run, &result, ran, &ran_error, error);
 }

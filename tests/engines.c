@@ -7,6 +7,7 @@
 enum { MAX_SEQUENCES = 16 };
 
 double engines_noise;
+uint64_t engines_period;
 const mv_model_view *engines_own_weights;
 int engines_n_opened, engines_n_open;
 bool engines_saw_option;
@@ -220,7 +221,7 @@ static void spoil_call(mv_engine *e, const mv_batch *batch, mv_logits which, flo
     if ((behaviour == BIT_BY_CALL_SIZE && n_tokens % 2 == 1) ||
         (behaviour == BIT_BY_COMPANY && batch->n_sequences > 1) ||
         (behaviour == BIT_BY_THREADS && e->n_threads == 2) ||
-        (behaviour == BIT_BY_TIME && n_calls_ever % 3 == 1))
+        (behaviour == BIT_BY_TIME && n_calls_ever % engines_period == 1))
         flip_bit(&logits[1]);
 }
 
@@ -339,6 +340,7 @@ const mv_backend *engines_get(const mv_backend *loaded, planted what, uint32_t c
     engines_n_opened = engines_n_open = 0;
     engines_saw_option = false;
     engines_noise = 0;
+    engines_period = 3;
     memset(engines_first_tokens, 0xff, sizeof engines_first_tokens);
     return &table;
 }

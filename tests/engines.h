@@ -32,7 +32,7 @@ typedef enum planted {
     BIT_BY_CALL_SIZE, /* one bit of one logit depends on the number of tokens in the call */
     BIT_BY_COMPANY,   /* ... on whether other sequences are in the call */
     BIT_BY_THREADS,   /* ... on the number of threads */
-    BIT_BY_TIME,      /* ... on how many calls all engines have had */
+    BIT_BY_TIME,      /* ... on how many calls all engines have had: one in engines_period */
     IGNORES_WEIGHTS,  /* computes with engines_own_weights, under the window that it is lent */
     NOISY             /* logits grow by engines_noise of their size */
 } planted;
@@ -41,6 +41,7 @@ typedef enum planted {
 const mv_backend *engines_get(const mv_backend *reference, planted behaviour, uint32_t claims);
 
 extern double engines_noise;
+extern uint64_t engines_period;                  /* 3 from engines_get() on */
 extern const mv_model_view *engines_own_weights; /* borrowed */
 
 /* Since the last engines_get(). */

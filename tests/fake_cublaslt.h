@@ -14,7 +14,7 @@ typedef struct fake_lt {
     int n_algorithms;                /* that are proposed, if so many are asked for */
     int n_asked;                     /* calls for proposals */
     int n_products[FAKE_ALGORITHMS];
-    int last; /* algorithm of the last product */
+    int last;            /* algorithm of the last product */
     const void *watched; /* products that write to it are counted */
     int n_watched;
 } fake_lt;

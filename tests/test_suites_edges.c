@@ -62,6 +62,91 @@ START_TEST(a_planted_bug_gets_its_verdict)
 }
 END_TEST
 
+/* ---- an engine that gives other bits now and then ---- */
+
+static const struct {
+    uint64_t period; /* one call in so many */
+    uint32_t claims;
+    const char *filter;
+    mv_verdict verdict; /* of the run */
+    const char *fragment;
+} noisy[] = {
+    {3, MV_CLAIM_REPEATABLE, "window/effective*", MV_VERDICT_FAIL,
+     "the engine is not repeatable, as claimed (layer 0, whole prompt): the same calls gave "},
+    {20, MV_CLAIM_REPEATABLE, "window/effective*", MV_VERDICT_FAIL, "not repeatable, as claimed"},
+    {20, MV_CLAIM_REPEATABLE, "window/effective*decode", MV_VERDICT_FAIL,
+     "not repeatable, as claimed (layer 0, decode)"},
+    {2, 0, "window/effective*", MV_VERDICT_PASS, ""},
+    {20, 0, "window/effective*", MV_VERDICT_PASS, ""},
+    {100, 0, "window/effective*", MV_VERDICT_PASS, ""},
+    {20, MV_CLAIM_REPEATABLE, "determinism/*times over", MV_VERDICT_FAIL,
+     "claims that the same calls give the same bits (time "},
+    {100, MV_CLAIM_REPEATABLE, "determinism/*times over", MV_VERDICT_FAIL,
+     "claims that the same calls give the same bits (time "},
+    {20, 0, "determinism/*times over", MV_VERDICT_PASS, ""},
+};
+
+START_TEST(bits_that_change_once_in_a_while_are_called_that_and_nothing_else)
+{
+    char suite[32];
+    bool found = false;
+    (void)snprintf(suite, sizeof suite, "%.*s", (int)strcspn(noisy[_i].filter, "/"),
+                   noisy[_i].filter);
+    options.backend = engines_get(reference, BIT_BY_TIME, noisy[_i].claims);
+    engines_period = noisy[_i].period;
+    options.filter = noisy[_i].filter;
+    ck_assert_int_eq(run(suite).verdict, noisy[_i].verdict);
+    for (size_t i = 0; i < results.n_cases; i++) {
+        const char *reason = results.cases[i].reason;
+        found = found || strstr(reason, noisy[_i].fragment) != NULL;
+        ck_assert_msg(strstr(reason, "effective window is") == NULL, "%s", reason);
+    }
+    ck_assert_msg(found, "no reason with '%s'", noisy[_i].fragment);
+}
+END_TEST
+
+/* ---- maxima that are none ---- */
+
+static const struct {
+    const char *mutant, *name, *fragment; /* NULL: passes */
+} maxima[] = {
+    {"softmax_max_of_first_tile", "rising scores, whole", "not finite, first at position 520"},
+    {"softmax_max_of_first_tile", "rising scores, in pieces", "not finite, first at position 520"},
+    {"softmax_max_of_first_tile", "scores like stairs, whole", "not finite, first at position 303"},
+    {"softmax_max_of_each_tile", "falling scores, in pieces", "not finite, first at position 256,"},
+    {"softmax_max_of_masked_keys", "rising scores, whole", "not finite, first at position 512"},
+    {"softmax_max_starts_at_zero", "scores from far below, whole",
+     "not finite, first at position 0"},
+    {"softmax_max_starts_at_zero", "rising scores, whole", NULL},
+    {"softmax_sum_not_rescaled", "scores like stairs, whole", "first wrong row at position "},
+    {"rescale_missing", "scores like stairs, in pieces", "first wrong row at position "},
+    {"softmax_online", "scores like stairs, in pieces", NULL},
+};
+
+static void use_mutant(const mv_option *option)
+{
+    ck_assert_int_eq(mv_backend_load(&options.backend,
+                                     MV_BUILD_ROOT "/backends/mutant/mistral_mutant.so", NULL, 0,
+                                     &error),
+                     MV_OK);
+    options.options = option;
+    options.n_options = 1;
+}
+
+START_TEST(a_running_maximum_that_is_not_the_maximum_shows_where_scores_lie_hundreds_apart)
+{
+    const mv_option option = {"mutant", maxima[_i].mutant};
+    char filter[128];
+    (void)snprintf(filter, sizeof filter, "op_level/%s", maxima[_i].name);
+    use_mutant(&option);
+    options.filter = filter;
+    ck_assert_int_eq(run("op_level").verdict,
+                     maxima[_i].fragment != NULL ? MV_VERDICT_FAIL : MV_VERDICT_PASS);
+    ck_assert_uint_eq(results.n_cases, 1);
+    has(results.cases[0].reason, maxima[_i].fragment != NULL ? maxima[_i].fragment : "");
+}
+END_TEST
+
 /* ---- an engine that takes its weights from elsewhere ---- */
 
 static const struct {
@@ -70,6 +155,7 @@ static const struct {
 } askers[] = {
     {"window", "effective window 4, decode", "window 4 chunk 1"},
     {"op_level", "tiny activations", NULL},
+    {"op_level", "rising scores, whole", NULL},
     {"gqa_map", "layer 1", NULL},
     {"nonfinite", "NaN out of reach, chunk 0", NULL},
     {"alignment", "head_dim 10", "prompts of 1 ... 8 tokens"},
@@ -123,6 +209,7 @@ static const struct {
     {"alignment", "norm_tail_dropped", "dim 75", "attention_norm"},
     {"alignment", "score_tail_dropped", "smaller than a vector", "attention"},
     {"op_level", "silu_overflows", "saturated gate*chunk 0", "gate"},
+    {"op_level", "softmax_max_of_first_tile", "rising scores, whole", "attention"},
     {"tiles", "scale_of_head_dim_128", "window 130?*518", "attention"},
     {"generation", "decode_rows_turned", "window 4, 4 prompts at once", "logits"},
 };
@@ -132,12 +219,7 @@ START_TEST(a_failed_case_is_localised_as_it_was_played_with_its_own_model_and_te
     const mv_option option = {"mutant", localised[_i].mutant};
     char filter[128];
     (void)snprintf(filter, sizeof filter, "%s/%s", localised[_i].suite, localised[_i].name);
-    ck_assert_int_eq(mv_backend_load(&options.backend,
-                                     MV_BUILD_ROOT "/backends/mutant/mistral_mutant.so", NULL, 0,
-                                     &error),
-                     MV_OK);
-    options.options = &option;
-    options.n_options = 1;
+    use_mutant(&option);
     options.localize = true;
     options.filter = filter;
     ck_assert_int_eq(run(localised[_i].suite).verdict, MV_VERDICT_FAIL);
@@ -158,13 +240,8 @@ END_TEST
 START_TEST(the_profile_of_a_planted_bug_is_over_its_limit_there_and_nowhere_else)
 {
     const mv_option option = {"mutant", "window_plus_1_one_layer"};
-    ck_assert_int_eq(mv_backend_load(&options.backend,
-                                     MV_BUILD_ROOT "/backends/mutant/mistral_mutant.so", NULL, 0,
-                                     &error),
-                     MV_OK);
+    use_mutant(&option);
     use_model("synthetic:probe");
-    options.options = &option;
-    options.n_options = 1;
     options.localize = true;
     options.windows = "8";
     options.filter = "chunking/window 8 chunk 3";
@@ -334,6 +411,11 @@ static Suite *edges_suite(void)
     tcase_set_timeout(one, 60);
     suite_add_tcase(suite, one);
     tcase_add_loop_test(one, a_planted_bug_gets_its_verdict, 0, N_OF(bugs));
+    tcase_add_loop_test(one, bits_that_change_once_in_a_while_are_called_that_and_nothing_else, 0,
+                        N_OF(noisy));
+    tcase_add_loop_test(
+        one, a_running_maximum_that_is_not_the_maximum_shows_where_scores_lie_hundreds_apart, 0,
+        N_OF(maxima));
     tcase_add_loop_test(one,
                         an_engine_with_weights_of_its_own_is_not_blamed_for_what_it_was_not_asked,
                         0, N_OF(askers));

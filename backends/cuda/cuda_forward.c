@@ -77,8 +77,8 @@ mv_code mv_forward(mv_engine *e, const mv_span *all, uint32_t n_all, const int32
         const bool few = piece.n_rows <= MV_FEW_ROWS && e->tap == NULL;
         if (!few)
             make_tiles(e, &piece);
-        piece.n_last = few || e->tap != NULL || piece.n_logits > e->split_rows ? piece.n_rows
-                                                                               : piece.n_logits;
+        piece.n_last =
+            few || e->tap != NULL || piece.n_logits > e->split_rows ? piece.n_rows : piece.n_logits;
         code = few ? mv_few_rows(e, &piece, logits, error) : mv_many_rows(e, &piece, logits, error);
         mv_work_count(e, &piece, few);
         tokens += piece.n_rows;

@@ -36,8 +36,8 @@ extern const char mv_device_summary[];
 /* MV_ERR_UNAVAILABLE with the reason, if there is no device that can be used. */
 MV_MUST_CHECK mv_code mv_device_probe(mv_error *error);
 
-/* ordinal: which of several. pdl: kernels may begin while the one before ends (Hopper). tune: of how
- * many algorithms the fastest is taken for each shape of product (gemm_lt.h). */
+/* ordinal: which of several. pdl: kernels may begin while the one before ends (Hopper). tune: of
+ * how many algorithms the fastest is taken for each shape of product (gemm_lt.h). */
 MV_MUST_CHECK mv_code mv_device_open(mv_device **device, uint32_t ordinal, bool pdl, uint32_t tune,
                                      mv_error *error);
 void mv_device_close(mv_device *device); /* NULL is fine */

@@ -35,6 +35,10 @@ extern const mutant mutants[N_FAULTS];
  * checker's look at that of a library that was loaded late has crashed. */
 extern mv_logits mutant_asked;
 
+/* Calls of forward() since an engine with another fault than the one before was opened: over all
+ * engines, because a race does not begin anew with each. */
+extern uint64_t mutant_n_calls;
+
 const char *mutant_kind_name(mutant_kind kind); /* "bug", "claim", "benign", "equivalent" */
 
 /* MV_ERR_ARGUMENT: no such mutant; the message names the nearest ones. */

@@ -45,6 +45,7 @@ static mv_code open_engine(mv_engine **engine, const mv_model_view *model,
         free(e);
         return code;
     }
+    static fault last_fault;
     e->part = part;
     e->fault = FAULT_none;
     e->vocab_size = model->params.vocab_size;
@@ -52,6 +53,8 @@ static mv_code open_engine(mv_engine **engine, const mv_model_view *model,
         if (strcmp(options->options[i].key, "mutant") == 0)
             (void)!mutant_find(&e->fault, options->options[i].value, NULL);
     }
+    mutant_n_calls = e->fault == last_fault ? mutant_n_calls : 0;
+    last_fault = e->fault;
     *engine = e;
     return MV_OK;
 }
@@ -115,6 +118,7 @@ static mv_code forward(mv_engine *e, const mv_batch *batch, mv_logits which, flo
     if (n_logits > 0)
         memcpy(&last, logits + n_logits - 1, sizeof last);
     mutant_asked = which;
+    mutant_n_calls++;
     mv_code code = e->part->forward(e->engine, batch, which, logits, error);
     if (code != MV_OK || n_logits == 0)
         return code;

@@ -14,6 +14,7 @@ const mutant mutants[N_FAULTS] = {
 };
 
 mv_logits mutant_asked;
+uint64_t mutant_n_calls;
 
 const char *mutant_kind_name(mutant_kind kind)
 {

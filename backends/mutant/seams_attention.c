@@ -152,7 +152,36 @@ static void attend_twice(const query_view *v, uint64_t query, real *scores)
         v->out[i] = store(v->out[i] / sum);
 }
 
-enum { KEY_TILE = 4 };
+/* Keys of a tile: as few as show a bug on few keys, or as many as engines have where it shows on
+ * any two tiles alike. */
+static uint64_t key_tile(fault f)
+{
+    const bool needs_many = f == FAULT_softmax_max_of_first_tile ||
+                            f == FAULT_softmax_max_of_each_tile ||
+                            f == FAULT_softmax_max_of_masked_keys;
+    return needs_many ? 256 : 4;
+}
+
+/* The largest score that a row has seen after a tile, the first of which begins at key 0; the
+ * tile's scores are in scores[first] ... */
+static real running_maximum(const query_view *v, real before, uint64_t first, uint64_t end,
+                            const real *scores)
+{
+    const fault f = planted(v->e);
+    real max_score = f == FAULT_softmax_max_of_each_tile ? -INFINITY : before;
+    if (f == FAULT_softmax_max_of_first_tile && first > 0)
+        return before;
+    for (uint64_t j = first; j < end; j++)
+        max_score = scores[j] > max_score ? scores[j] : max_score;
+    /* the rest of the tile, which is there, though not for this query */
+    const uint64_t n_there = v->s->start + v->s->n - v->from;
+    end = f == FAULT_softmax_max_of_masked_keys ? min_of(first + key_tile(f), n_there) : end;
+    for (uint64_t j = v->to - v->from + 1; j < end; j++) {
+        const real score = view_score(v, v->from + j);
+        max_score = score > max_score ? score : max_score;
+    }
+    return max_score;
+}
 
 /* In one pass over tiles of keys, with a running maximum, as FlashAttention does (Milakov and
  * Gimelshein 2018). */
@@ -160,20 +189,20 @@ static void attend_online(const query_view *v, real *scores)
 {
     const size_t head_dim = v->e->p.head_dim;
     const fault f = planted(v->e);
+    const uint64_t tile = key_tile(f);
     uint64_t n = v->to - v->from + 1;
-    real max_score = -INFINITY, sum = 0;
-    if (f == FAULT_key_tile_dropped && n > KEY_TILE)
-        n -= n % KEY_TILE;
+    real max_score = f == FAULT_softmax_max_starts_at_zero ? 0 : -INFINITY, sum = 0;
+    if (f == FAULT_key_tile_dropped && n > tile)
+        n -= n % tile;
     memset(v->out, 0, head_dim * sizeof *v->out);
-    for (uint64_t first = 0; first < n; first += KEY_TILE) {
-        const uint64_t end = min_of(first + KEY_TILE, n);
+    for (uint64_t first = 0; first < n; first += tile) {
+        const uint64_t end = min_of(first + tile, n);
         const real before = max_score;
-        for (uint64_t j = first; j < end; j++) {
+        for (uint64_t j = first; j < end; j++)
             scores[j] = view_score(v, v->from + j);
-            max_score = scores[j] > max_score ? scores[j] : max_score;
-        }
+        max_score = running_maximum(v, before, first, end, scores);
         const real factor = first > 0 ? real_exp(before - max_score) : 1;
-        sum *= factor;
+        sum *= f != FAULT_softmax_sum_not_rescaled ? factor : 1;
         for (size_t i = 0; i < head_dim && f != FAULT_rescale_missing; i++)
             v->out[i] *= factor;
         for (uint64_t j = first; j < end; j++) {
@@ -236,7 +265,12 @@ static void attend(const mv_engine *e, uint32_t layer, const span *s, uint64_t t
         return;
     case FAULT_key_tile_dropped:
     case FAULT_rescale_missing:
+    case FAULT_softmax_max_of_each_tile:
+    case FAULT_softmax_max_of_first_tile:
+    case FAULT_softmax_max_of_masked_keys:
+    case FAULT_softmax_max_starts_at_zero:
     case FAULT_softmax_online:
+    case FAULT_softmax_sum_not_rescaled:
         v = view_query(e, layer, s, token, head);
         attend_online(&v, scores);
         return;

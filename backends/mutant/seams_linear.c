@@ -200,10 +200,12 @@ static void multiply(const mv_engine *e, real *y, const real *x, const mv_tensor
 static sum_fn sum_by_whim(const mv_engine *e, size_t n_rows)
 {
     const plan *p = plan_of(e);
-    const bool splits = p->fault == FAULT_sums_change_with_calls     ? p->n_calls % 5 == 1
-                        : p->fault == FAULT_sums_differ_by_rows      ? n_rows == 1
-                        : p->fault == FAULT_sums_differ_by_sequences ? p->n_sequences > 1
-                                                                     : e->n_threads > 2;
+    const bool splits = p->fault == FAULT_sums_change_with_calls        ? p->n_calls % 5 == 1
+                        : p->fault == FAULT_sums_change_one_call_in_20  ? mutant_n_calls % 20 == 13
+                        : p->fault == FAULT_sums_change_one_call_in_100 ? mutant_n_calls % 100 == 13
+                        : p->fault == FAULT_sums_differ_by_rows         ? n_rows == 1
+                        : p->fault == FAULT_sums_differ_by_sequences    ? p->n_sequences > 1
+                                                                        : e->n_threads > 2;
     return splits ? sum_split_4 : dot;
 }
 
@@ -245,6 +247,8 @@ static sum_fn other_sum(const mv_engine *e, const mv_tensor *weight, size_t n_ro
     case FAULT_last_column_dropped:
         return sum_without_last;
     case FAULT_sums_change_with_calls:
+    case FAULT_sums_change_one_call_in_20:
+    case FAULT_sums_change_one_call_in_100:
     case FAULT_sums_differ_by_rows:
     case FAULT_sums_differ_by_sequences:
     case FAULT_sums_differ_by_threads:

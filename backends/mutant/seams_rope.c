@@ -43,6 +43,14 @@ static real angle_of_theta(const mv_engine *e, double theta, uint64_t position, 
     return (real)position * (real)pow(theta, -2.0 * pair / e->p.head_dim);
 }
 
+/* 1 / theta^exponent in the engine's own arithmetic: powf() in a float64 engine would be a fault.
+ */
+static real inverse_power(double theta, real exponent)
+{
+    return sizeof(real) == sizeof(float) ? (real)(1 / powf((float)theta, (float)exponent))
+                                         : (real)(1 / pow(theta, (double)exponent));
+}
+
 static real rope_angle(const mv_engine *e, uint32_t layer, uint64_t position, uint32_t pair)
 {
     const real correct = correct_rope_angle(e, layer, position, pair);
@@ -67,8 +75,7 @@ static real rope_angle(const mv_engine *e, uint32_t layer, uint64_t position, ui
     case FAULT_rope_scaled:
         return correct / 2;
     case FAULT_rope_frequency_by_powf:
-        return (real)position *
-               (real)(1 / powf((float)theta, 2.0f * (float)pair / (float)e->p.head_dim));
+        return (real)position * inverse_power(theta, 2 * (real)pair / (real)e->p.head_dim);
     default:
         return correct;
     }

@@ -82,6 +82,15 @@ CHECKS += [
      '"uniform attention", 1, 1.0f', "op_level"),
     ("gates that are saturated", "suites/op_level.c", '"saturated gate", 2, 0x1p6f',
      '"saturated gate", 2, 1.0f', "op_level"),
+    ("scores that rise", "suites/op_level.c", "{{520, 1}}", "{{520, 0}}", "op_level"),
+    ("scores that fall", "suites/op_level.c", "{{5, 1}}", "{{5, 0}}", "op_level"),
+    ("scores that rise again and again", "suites/op_level.c", "{{70, 1}, {140, 2}, {303, 3}}",
+     "{{70, 0}, {140, 0}, {303, 0}}", "op_level"),
+    ("scores that are all far below 0", "suites/op_level.c", "312, 0, true,", "312, 0, false,", "op_level"),
+    ("bits that change once in a while", "suites/determinism.c", "if (time > 1 && ",
+     "if (time > 1 || ", "determinism"),
+    ("a probe of an engine that does not repeat itself", "suites/window.c", "if (finding->noisy >= 0)",
+     "if (finding->noisy >= INT64_MAX)", "window"),
 ]
 
 
