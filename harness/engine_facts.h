@@ -11,7 +11,8 @@
 
 enum { MV_ENGINE_FACTS = sizeof((mv_fact *)0)->value };
 
-/* "threads 2, gemm own, isa avx2, ...": all that fit whole. "" if it says nothing. */
+/* "threads 2, gemm own, isa avx2, ...": all that fit whole, without keys that have a '.'. "" if it
+ * says nothing. */
 void mv_engine_facts(char text[MV_ENGINE_FACTS], const mv_backend *backend,
                      const mv_engine *engine);
 

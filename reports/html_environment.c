@@ -1,23 +1,13 @@
 /* html_environment.c - where it was run; beside an older run, with the differences marked. */
+#include "reports/changes.h"
 #include "reports/html_parts.h"
 
 #include <string.h>
 
-/* Facts that differ between any two runs and explain nothing. */
-static bool is_momentary(const char *key)
-{
-    return strcmp(key, "date_utc") == 0 || strcmp(key, "load_average") == 0;
-}
-
-static bool is_different(const char *key, const char *now, const char *before)
-{
-    return !is_momentary(key) && strcmp(now != NULL ? now : "", before != NULL ? before : "") != 0;
-}
-
 static void put_row(mv_bytes *bytes, const char *key, const char *now, const char *before,
                     bool has_old)
 {
-    bool differs = has_old && is_different(key, now, before);
+    bool differs = has_old && mv_fact_differs(key, now, before);
     mv_bytes_print(bytes, "<tr%s><th scope=\"row\">", differs ? " class=\"differs\"" : "");
     mv_html_put(bytes, key);
     mv_bytes_text(bytes, "</th>");
@@ -64,7 +54,7 @@ void mv_html_environment_change(mv_html *html, const mv_environment *environment
         const mv_environment *other = side == 0 ? old : environment;
         for (size_t i = 0; i < one->n_facts; i++) {
             const char *key = one->facts[i].key, *value = mv_environment_get(other, key);
-            if (is_different(key, one->facts[i].value, value) && (side == 0 || value == NULL)) {
+            if (mv_fact_differs(key, one->facts[i].value, value) && (side == 0 || value == NULL)) {
                 mv_bytes_text(&names, n++ > 0 ? ", " : "");
                 mv_html_element(&names, "code", "", key);
             }

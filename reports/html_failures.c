@@ -1,5 +1,6 @@
 /* html_failures.c - what needs a person, each with the command that shows it again; and what
  * changed since an older run. */
+#include "reports/changes.h"
 #include "reports/html_parts.h"
 
 #include <inttypes.h>
@@ -127,35 +128,26 @@ void mv_html_verify_failures(mv_html *html, const mv_verify_results *results)
 
 /* ---- since an older run ---- */
 
-static bool is_same_case(const mv_case_result *a, const mv_case_result *b)
-{
-    return a->compute == b->compute && a->seed == b->seed && a->length == b->length &&
-           a->window == b->window && a->chunk == b->chunk && strcmp(a->suite, b->suite) == 0 &&
-           strcmp(a->name, b->name) == 0 && strcmp(a->backend, b->backend) == 0 &&
-           strcmp(a->schedule, b->schedule) == 0;
-}
+typedef struct changed_rows {
+    mv_bytes bytes;
+    size_t n;
+} changed_rows;
 
-static const mv_case_result *find(const mv_verify_results *in, const mv_case_result *one, size_t at)
+static void put_change(void *cookie, const mv_case_change *change)
 {
-    for (size_t i = 0; i < in->n_cases; i++) { /* most often in the same place */
-        const mv_case_result *other = &in->cases[(at + i) % in->n_cases];
-        if (is_same_case(other, one)) {
-            return other;
-        }
+    changed_rows *rows = cookie;
+    const mv_case_result *one = change->after != NULL ? change->after : change->before;
+    mv_bytes *bytes = &rows->bytes;
+    if (rows->n++ >= MAX_CHANGES) {
+        return;
     }
-    return NULL;
-}
-
-static void put_change(mv_bytes *bytes, const mv_case_result *one, const mv_case_result *before,
-                       const mv_case_result *after)
-{
     mv_bytes_text(bytes, "<tr>");
     mv_html_cell(bytes, one->suite);
     mv_html_cell(bytes, one->name);
     mv_html_cell(bytes, one->backend);
     mv_html_cell(bytes, mv_compute_word(one->compute));
     for (int i = 0; i < 2; i++) {
-        const mv_case_result *side = i == 0 ? before : after;
+        const mv_case_result *side = i == 0 ? change->before : change->after;
         mv_bytes_text(bytes, "<td>");
         if (side != NULL) {
             mv_html_verdict(bytes, side->verdict);
@@ -165,57 +157,28 @@ static void put_change(mv_bytes *bytes, const mv_case_result *one, const mv_case
         mv_bytes_text(bytes, "</td>");
     }
     for (int i = 0; i < 2; i++) {
-        const mv_case_result *side = i == 0 ? before : after;
+        const mv_case_result *side = i == 0 ? change->before : change->after;
         mv_html_cell_number(bytes, side != NULL ? side->metrics.r_rmse : NAN,
                             side != NULL && mv_metric_is_known(side, 0));
     }
     mv_bytes_text(bytes, "</tr>\n");
 }
 
-/* A fifth is far more than another machine's rounding makes of a ratio to the same rounding. */
-static bool is_changed(const mv_case_result *before, const mv_case_result *after)
-{
-    double a = before->metrics.r_rmse, b = after->metrics.r_rmse;
-    if (before->verdict != after->verdict || isnan(a) != isnan(b)) {
-        return true;
-    }
-    return !isnan(a) && fabs(a - b) > 0.2 * fmax(fabs(a), fabs(b));
-}
-
 void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
                             const mv_verify_results *old)
 {
-    mv_bytes rows = {0};
-    size_t n_changed = 0, n_new = 0, n_gone = 0, n_broken = 0, n_mended = 0, n_rows = 0;
-    for (size_t i = 0; i < results->n_cases; i++) {
-        const mv_case_result *one = &results->cases[i], *before = find(old, one, i);
-        n_new += before == NULL ? 1 : 0;
-        n_broken += before != NULL && !mv_needs_person(before) && mv_needs_person(one) ? 1 : 0;
-        n_mended += before != NULL && mv_needs_person(before) && !mv_needs_person(one) ? 1 : 0;
-        if (before == NULL ? mv_needs_person(one) : is_changed(before, one)) {
-            n_changed += before != NULL ? 1 : 0;
-            if (n_rows++ < MAX_CHANGES) {
-                put_change(&rows, one, before, one);
-            }
-        }
-    }
-    for (size_t i = 0; i < old->n_cases; i++) {
-        if (find(results, &old->cases[i], i) == NULL) {
-            n_gone++;
-            if (n_rows++ < MAX_CHANGES) {
-                put_change(&rows, &old->cases[i], &old->cases[i], NULL);
-            }
-        }
-    }
+    changed_rows rows = {.n = 0};
+    const mv_case_changes found = mv_case_changes_find(results, old, put_change, &rows);
     mv_html_section(html, "changes", "Since the older run");
     mv_bytes_print(&html->body,
                    "<p>%s%zu no longer hold%s, %zu hold%s again.%s %zu of %zu cases changed "
                    "(another verdict, or R by more than a fifth); %zu %s new, %zu %s gone.</p>\n",
-                   n_broken > 0 ? "<strong>" : "", n_broken, n_broken == 1 ? "s" : "", n_mended,
-                   n_mended == 1 ? "s" : "", n_broken > 0 ? "</strong>" : "", n_changed,
-                   results->n_cases, n_new, n_new == 1 ? "is" : "are", n_gone,
-                   n_gone == 1 ? "is" : "are");
-    if (n_new == results->n_cases && old->n_cases > 0) {
+                   found.n_broken > 0 ? "<strong>" : "", found.n_broken,
+                   found.n_broken == 1 ? "s" : "", found.n_mended, found.n_mended == 1 ? "s" : "",
+                   found.n_broken > 0 ? "</strong>" : "", found.n_changed, results->n_cases,
+                   found.n_new, found.n_new == 1 ? "is" : "are", found.n_gone,
+                   found.n_gone == 1 ? "is" : "are");
+    if (found.n_new == results->n_cases && old->n_cases > 0) {
         mv_bytes_text(&html->body, "<p><strong>No case is in both: another engine, grid or seed "
                                    "was run.</strong></p>\n");
     }
@@ -224,18 +187,18 @@ void mv_html_verify_changes(mv_html *html, const mv_verify_results *results,
         mv_bytes_text(&html->body, "<p><strong>The two runs did not use the same "
                                    "weights.</strong></p>\n");
     }
-    if (rows.size > 0) {
+    if (rows.bytes.size > 0) {
         mv_bytes_text(&html->body, "<div class=\"long\">\n");
         mv_html_table(&html->body, "cases that changed",
                       "suite|case|backend|compute|before|now|#R before|#R now");
-        mv_bytes_append(&html->body, rows.data, rows.size);
+        mv_bytes_append(&html->body, rows.bytes.data, rows.bytes.size);
         mv_html_table_end(&html->body);
         mv_bytes_text(&html->body, "</div>\n");
     }
-    if (n_rows > MAX_CHANGES) {
-        mv_bytes_print(&html->body, "<p>... and %zu more.</p>\n", n_rows - MAX_CHANGES);
+    if (rows.n > MAX_CHANGES) {
+        mv_bytes_print(&html->body, "<p>... and %zu more.</p>\n", rows.n - MAX_CHANGES);
     }
-    html->body.failed = html->body.failed || rows.failed;
-    mv_bytes_free(&rows);
+    html->body.failed = html->body.failed || rows.bytes.failed;
+    mv_bytes_free(&rows.bytes);
     mv_html_section_end(html);
 }

@@ -42,6 +42,10 @@ extern const size_t mv_n_reports;
 const mv_report *mv_report_find(const char *name);           /* by name, or NULL */
 const mv_report *mv_report_find_extension(const char *path); /* by the path's end, or NULL */
 
+/* What changed since an older run, in Markdown: to be added to what write_verify() of "md" wrote. */
+void mv_markdown_write_changes(mv_bytes *bytes, const mv_verify_results *results,
+                               const mv_verify_results *old);
+
 /* path "-" is stdout. A file is written under a temporary name beside it, flushed to disk and
  * renamed: there is the old file or the whole new one, never a part. MV_ERR_IO. */
 MV_MUST_CHECK mv_code mv_report_save(const mv_bytes *bytes, const char *path, mv_error *error);

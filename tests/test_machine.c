@@ -36,6 +36,7 @@ static void describe(const mv_engine *engine, void (*emit)(void *, const char *,
     (void)engine;
     memset(long_value, 'x', sizeof long_value - 1);
     long_value[sizeof long_value - 1] = '\0';
+    emit(cookie, "list.of", "something");
     emit(cookie, "gemm", "own");
     emit(cookie, "isa", "avx2");
     emit(cookie, "device", long_value);

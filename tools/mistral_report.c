@@ -58,13 +58,26 @@ static bool is_same_kind(const input *one, const mv_results_file *old)
 
 /* ---- a page ---- */
 
-/* A single file can become any format; several, only a page. */
-static bool is_page(const mv_cli *cli)
+/* A single file can become any format; two runs that are compared, a page or Markdown; several
+ * files, only a page. */
+static bool is_format(const mv_cli *cli, const char *name, const char *fallback)
 {
     const char *path = cli->n_outputs > 0 ? cli->outputs[0] : "-";
     const mv_report *report =
         cli->format != NULL ? mv_report_find(cli->format) : mv_report_find_extension(path);
-    return report == NULL || strcmp(report->name, "html") == 0;
+    return strcmp(report != NULL ? report->name : fallback, name) == 0;
+}
+
+static mv_code write_changes(const mv_cli *cli, const mv_verify_results *results,
+                             const mv_verify_results *old, mv_error *error)
+{
+    const mv_report_style style = {.verbose = cli->verbose > 0};
+    mv_bytes bytes = {0};
+    mv_report_find("md")->write_verify(&bytes, results, &style);
+    mv_markdown_write_changes(&bytes, results, old);
+    mv_code code = mv_report_save(&bytes, cli->n_outputs > 0 ? cli->outputs[0] : "-", error);
+    mv_bytes_free(&bytes);
+    return code;
 }
 
 static mv_code write_page(const mv_cli *cli, const input *inputs, size_t n,
@@ -143,12 +156,14 @@ static mv_code report(const mv_cli *cli, input *inputs, mv_results_file *old, mv
         if (code != MV_OK)
             return code;
     }
-    if (is_page(cli))
+    if (is_format(cli, "html", "html"))
         return write_page(cli, inputs, n, own.compare != NULL ? old : NULL, error);
+    if (n == 1 && own.compare != NULL && !old->is_bench && is_format(cli, "md", "html"))
+        return write_changes(cli, &inputs[0].results.verify, &old->verify, error);
     if (n > 1 || own.compare != NULL || inputs[0].is_history)
         return mv_fail(error, MV_ERR_ARGUMENT,
                        "several files, a history, and --compare make a page; expected --format "
-                       "html");
+                       "html (or md, for two runs of mistral-verify)");
     return inputs[0].results.is_bench ? mv_cli_write_bench(cli, &inputs[0].results.bench, error)
                                       : mv_cli_write_verify(cli, &inputs[0].results.verify, error);
 }

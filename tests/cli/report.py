@@ -65,6 +65,8 @@ def bad_input_is_one_line_and_the_right_code():
         ([PASSING, "--compare", other_model(MIXED)], "which has another shape", 3),
         ([write("h.jsonl", LINE), "--compare", MIXED], "--compare", 3),
         (["h.jsonl", "--format", "md"], "expected --format html", 2),
+        ([PASSING, "--compare", MIXED, "--format", "csv"], "(or md, for two runs of", 2),
+        ([PASSING, MIXED, "--compare", MIXED, "--format", "md"], "expected --format html", 2),
         ([PASSING, MIXED, "--format", "csv"], "expected --format html", 2),
         (["--extract", PASSING], "no page of mistral-report", 3),
     ]
@@ -89,6 +91,31 @@ def the_same_files_make_the_same_bytes():
                  env={**os.environ, "SOURCE_DATE_EPOCH": epoch}).stdout for epoch in ("1", "99")]
     expect(pages[0] == pages[1], "two pages of the same files differ")
     expect(pages[0].startswith(b"<!DOCTYPE html>"), "no page")
+
+
+def changes_since_an_older_run_fit_a_comment():
+    with open(PASSING, encoding="utf-8") as file:
+        now = json.load(file)
+    write("before.json", json.dumps(now))
+    broken, gone = now["cases"][0], now["cases"].pop()
+    broken["verdict"], broken["reason"] = "fail", "a | b"
+    now["verdict"] = "fail"
+    now["summary"]["passed"] -= 1
+    now["summary"]["failed"] += 1
+    now["cases"].append({**gone, "case": "a <new> case"})
+    now["environment"]["compiler"] = "another"
+    write("now.json", json.dumps(now))
+    text = run("now.json", "--compare", "before.json", "--output", "c.md", code=0).stdout
+    expect(text == b"", "wrote to stdout")
+    with open("c.md", encoding="utf-8") as file:
+        text = file.read()
+    changes = text[text.index("### Since the older run"):]
+    for words in ("**1 no longer holds, 0 hold again**", "1 new, 1 gone", "these differ: compiler",
+                  "| pass | **fail** |", "| pass | not run |"):
+        expect(words in changes, f"lacks {words!r}: {changes}")
+    expect(changes.count("\n| ") == 3, f"expected a head and two rows: {changes}")
+    same = run("now.json", "--compare", "now.json", "--format", "md", code=0).stdout.decode()
+    expect("0 no longer hold, 0 hold again; 0 of " in same, "a run differs from itself")
 
 
 def what_goes_into_a_page_comes_out_again():
