@@ -254,7 +254,9 @@ typedef struct mv_backend {
     void (*caps)(mv_caps *caps);
 
     /* Required. Takes all memory now, so that forward() allocates nothing. The view, and what it
-     * points to, stays as it is until close(); the options only until open() returns. */
+     * points to, stays as it is until close(); the options only until open() returns. Several
+     * engines may be open at once, each with a state of its own; their calls come from one thread.
+     * A backend that has room for one says MV_ERR_UNSUPPORTED to the next. */
     mv_code (*open)(mv_engine **engine, const mv_model_view *model,
                     const mv_engine_options *options, mv_error *error);
 

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,10 +170,17 @@ static mv_code fail_unknown(const mv_backend_path *path, const char *name, mv_er
 
     char searched[400] = "";
     size_t used = 0;
-    for (size_t i = 0; i < path->n_folders && used < sizeof searched; i++)
-        used += (size_t)snprintf(searched + used, sizeof searched - used, "%s%s%s",
+    for (size_t i = 0; i < path->n_folders && used < sizeof searched; i++) {
+        const bool is_open = access(path->folders[i], R_OK | X_OK) == 0;
+        const bool is_there = is_open || errno != ENOENT;
+        used += (size_t)snprintf(searched + used, sizeof searched - used, "%s%s%s%s%s",
                                  i > 0 ? ", " : "", path->folders[i],
-                                 access(path->folders[i], R_OK | X_OK) != 0 ? " (not there)" : "");
+                                 is_open    ? ""
+                                 : is_there ? " (cannot be read: "
+                                            : " (not there)",
+                                 is_there && !is_open ? strerror(errno) : "",
+                                 is_there && !is_open ? ")" : "");
+    }
     return mv_fail(error, MV_ERR_ARGUMENT,
                    "unknown backend '%s': expected " FILE_PREFIX "NAME" FILE_SUFFIX
                    " in $MISTRAL_BACKEND_DIR or the folders of the program, or a path with a '/'; "

@@ -42,7 +42,8 @@ extern const size_t mv_n_reports;
 const mv_report *mv_report_find(const char *name);           /* by name, or NULL */
 const mv_report *mv_report_find_extension(const char *path); /* by the path's end, or NULL */
 
-/* What changed since an older run, in Markdown: to be added to what write_verify() of "md" wrote. */
+/* What changed since an older run, in Markdown: to be added to what write_verify() of "md" wrote.
+ */
 void mv_markdown_write_changes(mv_bytes *bytes, const mv_verify_results *results,
                                const mv_verify_results *old);
 

@@ -3,29 +3,39 @@
  * A reset of one sequence beside others that go on; a reset in the middle of the first window, at
  * its end and beyond it; and, where the engine has truncate(): back by one, then on; back within
  * the first window to half of the prompt, then on (the cache's prefix is used again); a truncation
- * that the rolling buffer cannot serve must be refused, not answered.
+ * that the rolling buffer cannot serve must be refused, not answered. And two engines of one plugin
+ * open at once, call by call, one of which is closed while the other goes on; not on a large model,
+ * of which there may be no room for two.
  *
  * Compares every row that comes after with the float64 oracle.
  *
  * Catches: stale keys after a reset; a reset that clears all sequences or none; positions that go
- * on counting after a truncation; a prefix reused with the wrong length. Source: sglang #22819,
- * #28063; mlx-examples #1000; transformers #31917.
+ * on counting after a truncation; a prefix reused with the wrong length; a cache, lengths or
+ * scratch in static variables. Source: sglang #22819, #28063; mlx-examples #1000; transformers
+ * #31917.
  */
 #include <string.h>
 
 #include "suites/run.h"
 
-static mv_code add_prompts(mv_run *run, mv_play *play, uint32_t n_sequences, int64_t n,
-                           mv_error *error)
+/* The next n_sequences prompts from number `first` on. */
+static mv_code add_prompts_from(mv_run *run, mv_play *play, uint32_t first, uint32_t n_sequences,
+                                int64_t n, mv_error *error)
 {
     mv_code code = MV_OK;
     for (uint32_t i = 0; i < n_sequences && code == MV_OK; i++) {
         const int32_t *tokens;
-        code = mv_run_prompt(run, i, (size_t)n, &tokens, error);
+        code = mv_run_prompt(run, first + i, (size_t)n, &tokens, error);
         if (code == MV_OK)
             code = mv_play_add(run, play, tokens, (size_t)n, error);
     }
     return code;
+}
+
+static mv_code add_prompts(mv_run *run, mv_play *play, uint32_t n_sequences, int64_t n,
+                           mv_error *error)
+{
+    return add_prompts_from(run, play, 0, n_sequences, n, error);
 }
 
 /* Three sequences; the middle one is reset after `at` tokens and starts again. */
@@ -142,6 +152,59 @@ static mv_code run_refusals(mv_run *run, int64_t W, mv_error *error)
     return code == MV_OK ? run_refusal(run, W, "truncate twice by one", W + 2, twice, error) : code;
 }
 
+/* Two sequences in calls of `chunk` tokens each, the first call of `first`. */
+static void add_pair(mv_schedule *schedule, int64_t n, int64_t first, int64_t chunk)
+{
+    for (int64_t at = 0; at < n;) {
+        const int64_t wanted = at == 0 ? first : chunk, left = n - at;
+        const uint32_t brings = (uint32_t)(wanted < left ? wanted : left);
+        mv_step *step = mv_schedule_add(schedule, MV_STEP_FORWARD);
+        step->n_parts = 2;
+        step->parts[0] = (mv_part){0, brings};
+        step->parts[1] = (mv_part){1, brings};
+        at += brings;
+    }
+}
+
+/* The first prefills, and forgets a sequence; the second mostly decodes, and is open for longer. */
+static mv_code run_two_engines(mv_run *run, int64_t window, mv_error *error)
+{
+    const int64_t n = 2 * window + 3;
+    mv_case_result result;
+    mv_schedule schedules[2] = {{0}, {0}};
+    mv_play first = {.window = window}, second = {.window = window};
+    mv_play *const plays[2] = {&first, &second};
+    mv_error ran_error = {0};
+    mv_code ran = MV_OK;
+    if (!mv_case_begin(run, &result, window, 0, "window %lld two engines, call by call",
+                       (long long)window))
+        return MV_OK;
+    result.length = n;
+    add_pair(&schedules[0], n, 3, 3);
+    mv_step *reset = mv_schedule_add(&schedules[0], MV_STEP_RESET);
+    reset->n_parts = 1;
+    reset->parts[0].sequence = 1;
+    mv_schedule_add_chunks(&schedules[0], 1, n, 5);
+    add_pair(&schedules[1], n, 4, 1);
+    mv_schedule_print(&schedules[0], result.schedule, sizeof result.schedule);
+    mv_code code = add_prompts(run, &first, 2, n, error);
+    if (code == MV_OK)
+        code = add_prompts_from(run, &second, 2, 2, n, error);
+    if (code == MV_OK)
+        ran = mv_play_side_by_side(run, schedules, plays, &ran_error);
+    if (code == MV_OK && ran == MV_OK) { /* judged as one: sequences 2 and 3 are the second's */
+        mv_play both = first;
+        for (uint32_t i = 0; i < second.n_tracks; i++)
+            both.tracks[both.n_tracks++] = second.tracks[i];
+        code = mv_judge(run, &result, &both, error);
+    }
+    mv_play_free(&first);
+    mv_play_free(&second);
+    mv_schedule_free(&schedules[0]);
+    mv_schedule_free(&schedules[1]);
+    return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;
+}
+
 static mv_code run_window(mv_run *run, int64_t W, mv_error *error)
 {
     const int64_t resets[] = {1, W - 1, W, W + 1, 2 * W + 1};
@@ -155,7 +218,9 @@ static mv_code run_window(mv_run *run, int64_t W, mv_error *error)
         if (t[1] >= 1 && t[0] > t[1])
             code = run_truncate(run, W, t[0], t[1], t[2] > 0 ? t[2] : 1, error);
     }
-    return code == MV_OK ? run_refusals(run, W, error) : code;
+    if (code == MV_OK)
+        code = run_refusals(run, W, error);
+    return code == MV_OK && !mv_run_is_large(run) ? run_two_engines(run, W, error) : code;
 }
 
 static mv_code run_cache_ops(mv_run *run, mv_error *error)

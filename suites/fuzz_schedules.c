@@ -2,8 +2,9 @@
  *
  * Random schedules, from the seed: up to four sequences, calls with any subset of them in any
  * order, pieces from one token to more than two windows, all rows or the last or none, resets and
- * (where the engine has it) truncations to one back. A schedule that fails is made smaller, step by
- * step, as long as it still fails; what is reported is the small one.
+ * (where the engine has it) truncations to one back: in three schedules of four only where every
+ * ring can serve them, in the fourth as far as one of W slots can. A schedule that fails is made
+ * smaller, step by step, as long as it still fails; what is reported is the small one.
  *
  * Compares every row that was asked for with the float64 oracle.
  *
@@ -16,6 +17,15 @@
 #include "suites/run.h"
 
 enum { N_SCHEDULES = 12, N_STEPS = 24, MAX_SEQUENCES = 4 };
+
+/* What a schedule is drawn for. */
+typedef struct bounds {
+    uint32_t n_sequences, length;
+    uint32_t window;  /* 0 = none */
+    uint32_t n_slots; /* of the ring that serves its truncations; of W-1 slots, which is all that an
+                         engine needs, one goes back only while none was overwritten */
+    bool truncates;
+} bounds;
 
 typedef struct dice {
     uint64_t seed, stream, n;
@@ -34,15 +44,15 @@ static uint32_t roll_piece(dice *d, uint32_t window, uint32_t left)
     return n < left ? n : left;
 }
 
-static void add_random_call(dice *d, mv_schedule *schedule, uint32_t n_sequences, uint32_t window,
-                            uint32_t length, uint32_t *done)
+static void add_random_call(dice *d, mv_schedule *schedule, const bounds *b, uint32_t *done)
 {
+    const uint32_t n_sequences = b->n_sequences, window = b->window > 0 ? b->window : 8;
     const uint32_t first = roll(d, n_sequences), n_wanted = 1 + roll(d, n_sequences);
     mv_step *step = mv_schedule_add(schedule, MV_STEP_FORWARD);
     const uint32_t which = roll(d, 8);
     step->which = which == 0 ? MV_LOGITS_NONE : which == 1 ? MV_LOGITS_LAST : MV_LOGITS_ALL;
     for (uint32_t i = 0; i < n_sequences && step->n_parts < n_wanted; i++) {
-        const uint32_t s = (first + i) % n_sequences, left = length - done[s];
+        const uint32_t s = (first + i) % n_sequences, left = b->length - done[s];
         if (left == 0)
             continue;
         const uint32_t n = roll_piece(d, window, left);
@@ -53,18 +63,18 @@ static void add_random_call(dice *d, mv_schedule *schedule, uint32_t n_sequences
         schedule->n_steps--;
 }
 
-/* One position back is possible while all that the next token must see is in a ring of W slots, of
- * which a position that was written and forgotten has taken one. */
-static bool can_go_back(uint32_t done, uint32_t written, uint32_t window)
+/* One position back is possible while all that the next token must see is in the ring, of which a
+ * position that was written and forgotten has taken a slot. */
+static bool can_go_back(const bounds *b, uint32_t done, uint32_t written)
 {
-    const uint32_t needed = window > 0 && done > window ? done - window : 0;
-    const uint32_t oldest = window > 0 && written > window ? written - window : 0;
+    const uint32_t needed = b->window > 0 && done > b->window ? done - b->window : 0;
+    const uint32_t oldest = b->window > 0 && written > b->n_slots ? written - b->n_slots : 0;
     return done >= 2 && needed >= oldest;
 }
 
 /* A schedule is playable if nobody gets more tokens than there are and every truncation can be
  * served; truncations follow what is left. */
-static bool is_playable(mv_schedule *schedule, uint32_t length, uint32_t window)
+static bool is_playable(mv_schedule *schedule, const bounds *b)
 {
     uint32_t done[MAX_SEQUENCES] = {0}, written[MAX_SEQUENCES] = {0};
     for (size_t i = 0; i < schedule->n_steps; i++) {
@@ -73,7 +83,7 @@ static bool is_playable(mv_schedule *schedule, uint32_t length, uint32_t window)
         if (step->kind == MV_STEP_RESET) {
             done[first] = written[first] = 0;
         } else if (step->kind == MV_STEP_TRUNCATE) {
-            if (!can_go_back(done[first], written[first], window))
+            if (!can_go_back(b, done[first], written[first]))
                 return false;
             step->parts[0].n_tokens = --done[first];
         } else {
@@ -81,7 +91,7 @@ static bool is_playable(mv_schedule *schedule, uint32_t length, uint32_t window)
                 const uint32_t s = step->parts[j].sequence;
                 done[s] += step->parts[j].n_tokens;
                 written[s] = done[s] > written[s] ? done[s] : written[s];
-                if (done[s] > length)
+                if (done[s] > b->length)
                     return false;
             }
         }
@@ -89,40 +99,44 @@ static bool is_playable(mv_schedule *schedule, uint32_t length, uint32_t window)
     return true;
 }
 
-/* Steps that cannot be played are left out. */
-static void make_schedule(dice *d, mv_schedule *schedule, uint32_t n_sequences, uint32_t window,
-                          uint32_t length, bool truncates)
+/* A step that cannot be played by the sequence that was drawn is the next one's, or left out. */
+static void make_schedule(dice *d, mv_schedule *schedule, const bounds *b)
 {
     uint32_t done[MAX_SEQUENCES] = {0};
     for (int i = 0; i < N_STEPS; i++) {
-        const uint32_t kind = roll(d, 10), s = roll(d, n_sequences);
+        const uint32_t kind = roll(d, 10), first = roll(d, b->n_sequences);
+        bool found = false;
         if (kind > 1) {
-            add_random_call(d, schedule, n_sequences, window > 0 ? window : 8, length, done);
+            add_random_call(d, schedule, b, done);
             continue;
         }
-        if (kind == 1 && !truncates)
+        if (kind == 1 && !b->truncates)
             continue;
         mv_step *step = mv_schedule_add(schedule, kind == 0 ? MV_STEP_RESET : MV_STEP_TRUNCATE);
         step->n_parts = 1;
-        step->parts[0] = (mv_part){s, 0};
-        if (is_playable(schedule, length, window))
-            done[s] = kind == 0 ? 0 : done[s] - 1;
-        else
+        for (uint32_t j = 0; j < b->n_sequences && !found; j++) {
+            const uint32_t s = (first + j) % b->n_sequences;
+            step->parts[0] = (mv_part){s, 0};
+            found = is_playable(schedule, b);
+            if (found)
+                done[s] = kind == 0 ? 0 : done[s] - 1;
+        }
+        if (!found)
             schedule->n_steps--;
     }
 }
 
-static mv_code try_schedule(mv_run *run, const mv_schedule *schedule, uint32_t n_sequences,
-                            int64_t window, uint32_t length, mv_case_result *result, mv_code *ran,
-                            mv_error *ran_error, mv_error *error)
+static mv_code try_schedule(mv_run *run, const mv_schedule *schedule, const bounds *b,
+                            mv_case_result *result, mv_code *ran, mv_error *ran_error,
+                            mv_error *error)
 {
-    mv_play play = {.window = window};
+    mv_play play = {.window = b->window};
     mv_code code = MV_OK;
-    for (uint32_t i = 0; i < n_sequences && code == MV_OK; i++) {
+    for (uint32_t i = 0; i < b->n_sequences && code == MV_OK; i++) {
         const int32_t *tokens;
-        code = mv_run_prompt(run, i, length, &tokens, error);
+        code = mv_run_prompt(run, i, b->length, &tokens, error);
         if (code == MV_OK)
-            code = mv_play_add(run, &play, tokens, length, error);
+            code = mv_play_add(run, &play, tokens, b->length, error);
     }
     *ran = code == MV_OK ? mv_play_schedule(run, NULL, schedule, &play, ran_error) : MV_OK;
     if (code == MV_OK && *ran == MV_OK)
@@ -133,8 +147,8 @@ static mv_code try_schedule(mv_run *run, const mv_schedule *schedule, uint32_t n
 
 /* Leaves out one step after the other, and then one part of a call after the other, as long as the
  * failure stays. */
-static mv_code shrink(mv_run *run, mv_schedule *schedule, uint32_t n_sequences, int64_t window,
-                      uint32_t length, mv_case_result *result, mv_error *error)
+static mv_code shrink(mv_run *run, mv_schedule *schedule, const bounds *b, mv_case_result *result,
+                      mv_error *error)
 {
     mv_code code = MV_OK;
     mv_step *saved = malloc(schedule->n_steps * sizeof *saved);
@@ -150,10 +164,9 @@ static mv_code shrink(mv_run *run, mv_schedule *schedule, uint32_t n_sequences, 
         smaller.verdict = MV_VERDICT_VACUOUS;
         smaller.reason[0] = '\0';
         smaller.divergence_position = -1;
-        bool playable = is_playable(schedule, length, (uint32_t)window);
+        bool playable = is_playable(schedule, b);
         if (playable)
-            code = try_schedule(run, schedule, n_sequences, window, length, &smaller, &ran,
-                                &ran_error, error);
+            code = try_schedule(run, schedule, b, &smaller, &ran, &ran_error, error);
         if (code == MV_OK && playable && ran == MV_OK && smaller.verdict == MV_VERDICT_FAIL) {
             *result = smaller;
         } else {
@@ -169,8 +182,12 @@ static mv_code run_one(mv_run *run, uint32_t number, int64_t window, mv_error *e
 {
     const mv_run_options *o = mv_run_get_options(run);
     dice d = {o->seed, 77000 + number, 0};
-    const uint32_t n_sequences = 1 + roll(&d, MAX_SEQUENCES);
-    const uint32_t W = (uint32_t)(window > 0 ? window : 8), length = 4 * W + 5;
+    const uint32_t W = (uint32_t)(window > 0 ? window : 8);
+    const bounds b = {.n_sequences = 1 + roll(&d, MAX_SEQUENCES),
+                      .length = 4 * W + 5,
+                      .window = (uint32_t)window,
+                      .n_slots = number % 4 == 3 ? W : W - 1,
+                      .truncates = o->backend->truncate != NULL};
     mv_case_result result;
     mv_schedule schedule = {0};
     mv_error ran_error = {0};
@@ -178,13 +195,11 @@ static mv_code run_one(mv_run *run, uint32_t number, int64_t window, mv_error *e
     if (!mv_case_begin(run, &result, window, 0, "window %lld schedule %u", (long long)window,
                        number))
         return MV_OK;
-    result.length = length;
-    make_schedule(&d, &schedule, n_sequences, (uint32_t)window, length,
-                  o->backend->truncate != NULL);
-    mv_code code =
-        try_schedule(run, &schedule, n_sequences, window, length, &result, &ran, &ran_error, error);
+    result.length = b.length;
+    make_schedule(&d, &schedule, &b);
+    mv_code code = try_schedule(run, &schedule, &b, &result, &ran, &ran_error, error);
     if (code == MV_OK && ran == MV_OK && result.verdict == MV_VERDICT_FAIL)
-        code = shrink(run, &schedule, n_sequences, window, length, &result, error);
+        code = shrink(run, &schedule, &b, &result, error);
     mv_schedule_print(&schedule, result.schedule, sizeof result.schedule);
     mv_schedule_free(&schedule);
     return code == MV_OK ? mv_case_end(run, &result, ran, &ran_error, error) : code;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,6 +91,7 @@ static mv_code start(const mv_isolate *isolate, uint32_t job, child *c, mv_error
         return mv_fail(error, MV_ERR_IO, "--isolate: no pipe: %s", strerror(errno));
     c->pid = fork();
     if (c->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* who is interrupted leaves nobody behind */
         (void)close(ends[0]);
         be_child(isolate, job, ends[1]);
     }

@@ -12,7 +12,6 @@
 #include "suites/run_private.h"
 
 /* Cases of one suite that are localised: the tenth says nothing that the first did not. */
-enum { MAX_LOCALIZED = 3 };
 
 static void set_names(mv_run *run, mv_case_result *result, int64_t window, int64_t chunk)
 {
@@ -441,7 +440,7 @@ mv_code mv_case_end(mv_run *run, mv_case_result *result, mv_code ran, const mv_e
     if (ran != MV_OK)
         take_engine_error(result, ran, ran_error);
     if (run->options.localize && result->verdict == MV_VERDICT_FAIL &&
-        run->n_localized++ < MAX_LOCALIZED)
+        run->n_localized++ < MV_MAX_LOCALIZED)
         mv_localize_case(run, result);
     result->elapsed_ns = mv_clock_wall_ns() - run->case_start_ns;
     if (run->options.strict && result->verdict == MV_VERDICT_PASS && result->headroom < 1.3)

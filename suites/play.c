@@ -217,31 +217,84 @@ void mv_play_remember(mv_run *run, const mv_schedule *schedule, const mv_play *p
     run->last.had_other_weights = false;
 }
 
-mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
-                   const mv_schedule *schedule, mv_play *play, mv_error *error)
+/* How far one engine is in its schedule. */
+typedef struct player {
+    call call;
+    float *block; /* call.logits, with its margins */
+    size_t positions[MV_MAX_PARTS];
+} player;
+
+/* Free with end(), whatever is returned. */
+static mv_code begin(mv_run *run, const mv_schedule *schedule, mv_play *play, player *p,
+                     mv_error *error)
 {
     const size_t vocab_size = run->options.model->params.vocab_size;
     const size_t most = most_tokens(schedule);
-    size_t positions[MV_MAX_PARTS] = {0}, n_logits;
-    mv_code code = MV_OK;
+    size_t n_logits;
+    if (__builtin_mul_overflow(most, vocab_size, &n_logits))
+        n_logits = SIZE_MAX / sizeof(float) - 2 * MV_ROW_MARGIN;
+    *p = (player){.call = {.tokens = malloc(most * sizeof *p->call.tokens)},
+                  .block = malloc((n_logits + 2 * MV_ROW_MARGIN) * sizeof *p->block)};
+    if (p->call.tokens == NULL || p->block == NULL || schedule->failed)
+        return mv_fail(error, MV_ERR_MEMORY, "no memory for a call of %zu tokens", most);
+    p->call.logits = p->block + MV_ROW_MARGIN;
+    for (uint32_t i = 0; i < play->n_tracks; i++)
+        memset(play->tracks[i].has_row, 0, play->tracks[i].n);
+    return MV_OK;
+}
+
+static void end(player *p)
+{
+    free(p->call.tokens);
+    free(p->block);
+}
+
+mv_code mv_play_on(mv_run *run, const mv_engine_setup *setup, mv_engine *engine,
+                   const mv_schedule *schedule, mv_play *play, mv_error *error)
+{
+    player p;
     if (setup->backend == NULL && play->model == NULL)
         mv_play_remember(run, schedule, play);
     if (setup->backend == NULL && play->model != NULL)
         run->last.had_other_weights = true;
-    if (__builtin_mul_overflow(most, vocab_size, &n_logits))
-        n_logits = SIZE_MAX / sizeof(float) - 2 * MV_ROW_MARGIN;
-    call c = {.tokens = malloc(most * sizeof *c.tokens)};
-    float *block = malloc((n_logits + 2 * MV_ROW_MARGIN) * sizeof *block);
-    c.logits = block != NULL ? block + MV_ROW_MARGIN : NULL;
-    if (c.tokens == NULL || c.logits == NULL || schedule->failed)
-        code = mv_fail(error, MV_ERR_MEMORY, "no memory for a call of %zu tokens", most);
-    for (uint32_t i = 0; i < play->n_tracks && code == MV_OK; i++)
-        memset(play->tracks[i].has_row, 0, play->tracks[i].n);
+    mv_code code = begin(run, schedule, play, &p, error);
     for (size_t i = 0; i < schedule->n_steps && code == MV_OK; i++)
-        code = play_step(run, backend_of(run, setup), engine, &schedule->steps[i], positions, &c,
-                         play, error);
-    free(c.tokens);
-    free(block);
+        code = play_step(run, backend_of(run, setup), engine, &schedule->steps[i], p.positions,
+                         &p.call, play, error);
+    end(&p);
+    return code;
+}
+
+mv_code mv_play_side_by_side(mv_run *run, const mv_schedule schedules[2], mv_play *const plays[2],
+                             mv_error *error)
+{
+    const mv_backend *backend = run->options.backend;
+    const mv_engine_setup usual = {0};
+    mv_engine *engines[2] = {NULL, NULL};
+    player players[2] = {0};
+    mv_code code = MV_OK;
+    mv_play_remember(run, &schedules[0], plays[0]);
+    for (size_t k = 0; k < 2 && code == MV_OK; k++) {
+        code = mv_play_open(run, plays[k], &schedules[k], &usual, &engines[k], error);
+        if (code == MV_OK)
+            code = begin(run, &schedules[k], plays[k], &players[k], error);
+    }
+    for (size_t i = 0; code == MV_OK && (engines[0] != NULL || engines[1] != NULL); i++) {
+        for (size_t k = 0; k < 2 && code == MV_OK; k++) {
+            if (i < schedules[k].n_steps) {
+                code = play_step(run, backend, engines[k], &schedules[k].steps[i],
+                                 players[k].positions, &players[k].call, plays[k], error);
+            } else if (engines[k] != NULL) {
+                backend->close(engines[k]);
+                engines[k] = NULL;
+            }
+        }
+    }
+    for (size_t k = 0; k < 2; k++) {
+        if (engines[k] != NULL)
+            backend->close(engines[k]);
+        end(&players[k]);
+    }
     return code;
 }
 

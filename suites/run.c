@@ -193,6 +193,17 @@ int64_t mv_run_coprime(int64_t window, int64_t near, int64_t step)
     return near;
 }
 
+/* "0", and not the 0 that W-1 comes to where W is 1: that one means nothing. */
+static bool asks_for_zero(const char *list)
+{
+    for (const char *item = list; *item != '\0'; item += strcspn(item, ",")) {
+        item += *item == ',' ? 1 : 0;
+        if (*item == '0' && (item[1] == '\0' || item[1] == ',' || item[1] == '.'))
+            return true;
+    }
+    return false;
+}
+
 mv_code mv_run_chunks(const mv_run *run, int64_t window, mv_range *chunks, mv_error *error)
 {
     const int64_t T = run->length, W = window;
@@ -200,8 +211,15 @@ mv_code mv_run_chunks(const mv_run *run, int64_t window, mv_range *chunks, mv_er
         /* Without a window W is the one that the others are about. */
         const int64_t own = run->options.model->params.sliding_window;
         const mv_symbol symbols[] = {{'W', W > 0 ? W : own > 0 ? own : passed_window(T)}, {'T', T}};
-        return mv_range_parse(chunks, run->options.chunks, "--chunk", symbols, 2, 1, INT32_MAX,
-                              error);
+        const bool has_zero = asks_for_zero(run->options.chunks);
+        mv_range asked;
+        mv_code code =
+            mv_range_parse(&asked, run->options.chunks, "--chunk", symbols, 2, 0, INT32_MAX, error);
+        chunks->n = 0;
+        for (size_t i = 0; code == MV_OK && i < asked.n; i++)
+            mv_range_add(chunks, asked.values[i] > 0 || !has_zero ? asked.values[i] : T, 1,
+                         INT32_MAX);
+        return code;
     }
     const bool passes = W > 0 && W < T, large = mv_run_is_large(run);
     const int64_t small_grid[] = {7, T / 2};
@@ -259,6 +277,13 @@ mv_code mv_run_suite(mv_run *run, const mv_suite *suite, mv_verify_results *resu
         code = check_coverage(run, error);
     if (code == MV_OK)
         code = mv_condition_check(run, error);
+    if (run->n_localized > MV_MAX_LOCALIZED)
+        mv_log(MV_LOG_WARN,
+               "%s: %zu more failure%s of this suite %s not localised (%d are): ask for one with "
+               "--filter",
+               suite->name, run->n_localized - MV_MAX_LOCALIZED,
+               run->n_localized > MV_MAX_LOCALIZED + 1 ? "s" : "",
+               run->n_localized > MV_MAX_LOCALIZED + 1 ? "were" : "was", MV_MAX_LOCALIZED);
     run->suite = NULL;
     return code;
 }

@@ -108,15 +108,16 @@ int64_t mv_run_main_window(const mv_run *run);
  */
 int64_t mv_run_coprime(int64_t window, int64_t near, int64_t step);
 
-/* The chunk sizes to try for a window: the user's list (where W is the window; for none, the
- * model's own or the one that mv_run_windows() would try), or around W, coprime to W below and
- * above it, beyond 2W, 1, T-1 and T. */
+/* The chunk sizes to try for a window: the user's list (0 is the whole prompt, T; W is the window,
+ * for none the model's own or the one that mv_run_windows() would try), or around W, coprime to W
+ * below and above it, beyond 2W, 1, T-1 and T. */
 MV_MUST_CHECK mv_code mv_run_chunks(const mv_run *run, int64_t window, mv_range *chunks,
                                     mv_error *error);
 
 /* ---- schedules ---- */
 
-enum { MV_MAX_PARTS = 8, MV_MAX_STEPS = 4096 };
+/* Sequences of a play: two full tiles of 16 and one. */
+enum { MV_MAX_PARTS = 33, MV_MAX_STEPS = 4096 };
 
 typedef enum mv_step_kind {
     MV_STEP_FORWARD,
@@ -222,6 +223,11 @@ void mv_play_remember(mv_run *run, const mv_schedule *schedule, const mv_play *p
 /* Open, play, close. */
 MV_MUST_CHECK mv_code mv_play_schedule(mv_run *run, const mv_engine_setup *setup,
                                        const mv_schedule *schedule, mv_play *play, mv_error *error);
+
+/* Two engines under test, open at once, each with its own play: a step of the first, a step of the
+ * second, and so on; who is done is closed, and the other goes on. Memory: that of two engines. */
+MV_MUST_CHECK mv_code mv_play_side_by_side(mv_run *run, const mv_schedule schedules[2],
+                                           mv_play *const plays[2], mv_error *error);
 
 /* Most common: prompt 0, n tokens, in chunks of `chunk` (0 = whole). */
 MV_MUST_CHECK mv_code mv_play_prompt(mv_run *run, const mv_engine_setup *setup, int64_t window,

@@ -27,6 +27,9 @@ typedef struct mv_effect {
     int64_t window, n_positions, n_beyond_window;
 } mv_effect;
 
+/* Cases of a suite that are localised: each takes several passes, and most have one cause. */
+enum { MV_MAX_LOCALIZED = 3 };
+
 struct mv_run {
     mv_run_options options;
     uint32_t n_threads;
@@ -47,7 +50,7 @@ struct mv_run {
     bool has_failed;        /* a case of this suite */
     bool has_run;           /* a case of this suite was compared */
     mv_last_play last;
-    size_t n_localized;        /* cases of this suite */
+    size_t n_localized;        /* failed cases of this suite, also those beyond MV_MAX_LOCALIZED */
     mv_divergence *divergence; /* of the case that was localised last, or NULL */
     int64_t case_start_ns;
     char engine[MV_ENGINE_FACTS]; /* how the engine under test that was opened last describes itself

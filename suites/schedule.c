@@ -106,7 +106,7 @@ void mv_schedule_print(const mv_schedule *schedule, char *text, size_t size)
     size_t at = 0;
     text[0] = '\0';
     for (size_t i = 0; i < schedule->n_steps; i++) {
-        char step[128];
+        char step[192];
         size_t n = print_step(&schedule->steps[i], named, step, sizeof step);
         if (n >= sizeof step || at + n + 5 > size) {
             (void)snprintf(text + at, size - at, "...");

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SEQUENCES = 16 };
+enum { MAX_SEQUENCES = 64 };
 
 double engines_noise;
 uint64_t engines_period;
@@ -64,9 +64,18 @@ static uint32_t planted_window(uint32_t asked)
                                          : asked;
 }
 
-static mv_code refuse(mv_error *error)
+static mv_code refuse(const mv_engine_options *options, mv_error *error)
 {
     switch (behaviour) {
+    case OPEN_WITH_16_SEQUENCES:
+        return options->max_sequences <= 16
+                   ? MV_OK
+                   : mv_fail(error, MV_ERR_UNSUPPORTED, "planted: %u sequences, expected 1-16",
+                             options->max_sequences);
+    case OPEN_ONCE_AT_A_TIME:
+        return engines_n_open == 0
+                   ? MV_OK
+                   : mv_fail(error, MV_ERR_UNSUPPORTED, "planted: one engine at a time");
     case OPEN_FAILS:
         return mv_fail(error, MV_ERR_BACKEND, "planted: the engine does not open");
     case OPEN_UNSUPPORTED:
@@ -81,7 +90,7 @@ static mv_code refuse(mv_error *error)
 static mv_code open_engine(mv_engine **engine, const mv_model_view *model,
                            const mv_engine_options *options, mv_error *error)
 {
-    mv_code code = refuse(error);
+    mv_code code = refuse(options, error);
     engines_n_opened++;
     if (code != MV_OK)
         return code;
@@ -128,6 +137,9 @@ static mv_code reset(mv_engine *e, uint32_t sequence, mv_error *error)
 
 static mv_code truncate(mv_engine *e, uint32_t sequence, uint32_t n_positions, mv_error *error)
 {
+    const uint64_t seen = e->positions[sequence % MAX_SEQUENCES];
+    if (behaviour == RING_ONE_SLOT_SHORT && e->window > 0 && seen >= e->window)
+        return mv_fail(error, MV_ERR_UNSUPPORTED, "planted: it has left the rolling buffer");
     e->positions[sequence % MAX_SEQUENCES] = n_positions;
     mv_code code = reference->truncate(e->inner, sequence, n_positions, error);
     return code == MV_OK && e->second != NULL

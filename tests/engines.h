@@ -11,8 +11,11 @@ typedef enum planted {
     OPEN_FAILS,
     OPEN_UNSUPPORTED,
     OPEN_UNAVAILABLE,
-    FORWARD_FAILS,       /* at the third call of an engine */
-    FORWARD_UNSUPPORTED, /* more than one token in a call */
+    OPEN_WITH_16_SEQUENCES, /* and not more: unsupported */
+    OPEN_ONCE_AT_A_TIME,    /* a second engine beside it: unsupported */
+    RING_ONE_SLOT_SHORT,    /* W-1 slots: refuses truncations that one of W can serve */
+    FORWARD_FAILS,          /* at the third call of an engine */
+    FORWARD_UNSUPPORTED,    /* more than one token in a call */
     RESET_FAILS,
     WRITES_NAN,              /* everywhere */
     WRITES_ONE_NAN,          /* at position 10, column 3 */

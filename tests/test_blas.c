@@ -377,6 +377,21 @@ START_TEST(a_forked_child_works_alone)
 }
 END_TEST
 
+START_TEST(a_worker_finds_the_first_cpu_that_nobody_is_on)
+{
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    CPU_SET(1, &allowed);
+    CPU_SET(3, &allowed);
+    CPU_SET(700, &allowed);
+    ck_assert_int_eq(mv_pool_free_cpu(&allowed, (const int32_t[]){-1, -1}, 2), 1);
+    ck_assert_int_eq(mv_pool_free_cpu(&allowed, (const int32_t[]){1, 2}, 2), 3);
+    ck_assert_int_eq(mv_pool_free_cpu(&allowed, (const int32_t[]){3, 1}, 2), 700);
+    ck_assert_int_eq(mv_pool_free_cpu(&allowed, (const int32_t[]){3, 700, 1}, 3), -1);
+    ck_assert_int_eq(mv_pool_free_cpu(&allowed, NULL, 0), 1);
+}
+END_TEST
+
 static Suite *blas_suite(void)
 {
     Suite *suite = suite_create("blas");
@@ -397,6 +412,7 @@ static Suite *blas_suite(void)
     tcase_set_timeout(pool, 60);
     tcase_add_test(pool, each_item_of_each_job_is_done_once);
     tcase_add_test(pool, a_forked_child_works_alone);
+    tcase_add_test(pool, a_worker_finds_the_first_cpu_that_nobody_is_on);
     suite_add_tcase(suite, pool);
     return suite;
 }

@@ -103,11 +103,12 @@ static void go_back(const mv_backend *backend, mv_engine *engine, uint32_t seque
 }
 
 /* Whole prompts, pieces below, at and above W, single tokens, ragged batches, last rows, none,
- * resets. */
+ * resets, the ninth and the seventeenth sequence. */
 static void ask(const mv_backend *backend, mv_engine *engine, answers *a)
 {
     static const uint32_t of_sequence_2[] = {20, 5, 3, 1, 1}, of_sequence_0[] = {3, 1, 1, 4, 1};
     static const uint32_t both[] = {1, 0}, lengths[] = {9, 5}, ones[] = {1, 1};
+    static const uint32_t far[] = {0, 8, 16}, far_lengths[] = {12, 5, 1}, far_ones[] = {1, 1, 1};
     static const uint32_t one = 1, two = 2, six = 6;
     const uint32_t W = view.params.sliding_window > 0 ? view.params.sliding_window : 8;
     for (size_t i = 0; i < 5; i++)
@@ -130,6 +131,11 @@ static void ask(const mv_backend *backend, mv_engine *engine, answers *a)
     call_one(backend, engine, 2, 1, a);
     go_back(backend, engine, 2, 2, a);
     call_one(backend, engine, 2, 3, a);
+    if (a->code == MV_OK)
+        a->code = backend->reset(engine, 0, &error);
+    call(backend, engine, MV_LOGITS_ALL, 3, far, far_lengths, a);
+    for (size_t i = 0; i < 2; i++)
+        call(backend, engine, MV_LOGITS_ALL, 3, far, far_ones, a);
 }
 
 static answers answer(const mv_backend *backend, mv_compute compute, uint32_t window,
@@ -141,7 +147,7 @@ static answers answer(const mv_backend *backend, mv_compute compute, uint32_t wi
     const mv_engine_options o = {.struct_size = sizeof o,
                                  .compute = compute,
                                  .n_threads = 3,
-                                 .max_sequences = 3,
+                                 .max_sequences = 17,
                                  .max_positions = 48,
                                  .max_batch_tokens = 40,
                                  .options = options,
@@ -316,7 +322,8 @@ static bool is_only_of(const row *r, const char *suite)
     return r->expected[0] != '\0';
 }
 
-/* But for those that need many positions, other sizes or weights, or a look at other memory. */
+/* But for those that need many positions, other sizes or weights, a look at other memory, or two
+ * engines. */
 START_TEST(differs_from_the_reference_with_each_bug)
 {
     static const char *const elsewhere[] = {"rope_long", "alignment", "canary",
@@ -324,10 +331,55 @@ START_TEST(differs_from_the_reference_with_each_bug)
     for (size_t i = 0; i < n_rows; i++) {
         bool is_here = is_kind(&rows[i], "bug");
         for (size_t j = 0; j < sizeof elsewhere / sizeof elsewhere[0]; j++)
-            is_here = is_here && !is_only_of(&rows[i], elsewhere[j]);
+            is_here = is_here && !is_only_of(&rows[i], elsewhere[j]) &&
+                      strcmp(rows[i].name, "cache_is_static") != 0;
         if (is_here)
             ck_assert_msg(is_there(rows[i].name), "%s is not there", rows[i].name);
     }
+}
+END_TEST
+
+/* The row of one token after three others, with another engine's three in between, or not. */
+static void row_after_three(const char *name, bool other_between, float *logits)
+{
+    const mv_option option = {"mutant", name};
+    const mv_engine_options o = {.struct_size = sizeof o,
+                                 .compute = MV_COMPUTE_F32,
+                                 .n_threads = 1,
+                                 .max_sequences = 2,
+                                 .max_positions = 8,
+                                 .max_batch_tokens = 3,
+                                 .options = &option,
+                                 .n_options = 1};
+    const int32_t own[] = {1, 2, 3, 4}, others[] = {7, 8, 9};
+    const uint32_t sequence = 0, three = 3, one = 1;
+    const mv_batch first = {sizeof first, 1, &sequence, &three, own};
+    const mv_batch second = {sizeof second, 1, &sequence, &three, others};
+    const mv_batch last = {sizeof last, 1, &sequence, &one, own + 3};
+    mv_engine *a = NULL, *b = NULL;
+    if (mutant->open(&a, &view, &o, &error) != MV_OK ||
+        mutant->open(&b, &view, &o, &error) != MV_OK ||
+        mutant->forward(a, &first, MV_LOGITS_NONE, NULL, &error) != MV_OK ||
+        (other_between && mutant->forward(b, &second, MV_LOGITS_NONE, NULL, &error) != MV_OK) ||
+        mutant->forward(a, &last, MV_LOGITS_ALL, logits, &error) != MV_OK)
+        ck_abort_msg("%s: %s", name, error.message);
+    mutant->close(a);
+    mutant->close(b);
+}
+
+START_TEST(shares_a_cache_among_engines_with_cache_is_static_alone)
+{
+    const size_t size = view.params.vocab_size * sizeof(float);
+    float *alone = malloc(size), *between = malloc(size);
+    ck_assert_ptr_nonnull(alone);
+    ck_assert_ptr_nonnull(between);
+    row_after_three("cache_is_static", false, alone);
+    row_after_three("cache_is_static", true, between);
+    ck_assert_int_ne(memcmp(alone, between, size), 0);
+    row_after_three("none", true, between);
+    ck_assert_int_eq(memcmp(alone, between, size), 0);
+    free(alone);
+    free(between);
 }
 END_TEST
 
@@ -506,6 +558,7 @@ static Suite *mutant_suite(void)
     tcase_add_test(list, names_for_each_bug_what_must_see_it);
     tcase_add_test(bugs, is_the_reference_to_the_bit_without_a_bug);
     tcase_add_test(bugs, differs_from_the_reference_with_each_bug);
+    tcase_add_test(bugs, shares_a_cache_among_engines_with_cache_is_static_alone);
     tcase_add_test(bugs, differs_on_odd_sizes_alone_with_each_bug_of_alignment);
     tcase_add_test(bugs, touches_memory_that_is_not_its_own_with_each_bug_of_canary);
     tcase_add_test(bugs, rounds_otherwise_and_no_more_with_each_harmless_variant);

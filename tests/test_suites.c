@@ -378,6 +378,9 @@ START_TEST(chunks_around_the_window_work_beside_a_case_without_one)
     options.windows = "1";
     ck_assert_int_eq(run("chunking").verdict, MV_VERDICT_PASS);
     ck_assert_uint_eq(results.n_cases, 4); /* whole, 1, 2, half unseen */
+    options.chunks = "0,W-1";
+    ck_assert_int_eq(run("chunking").verdict, MV_VERDICT_PASS);
+    ck_assert_uint_eq(results.n_cases, 3); /* whole, T, half unseen */
 }
 END_TEST
 
@@ -388,7 +391,8 @@ START_TEST(bad_lists_are_the_callers_mistake)
     } rows[] = {
         {"x", NULL, "--window 'x'"},
         {"-1", NULL, "--window '-1'"},
-        {NULL, "0", "--chunk: expected a number within 1.."},
+        {NULL, "-1", "--chunk '-1'"},
+        {NULL, "4294967296", "--chunk: expected a number within 0.."},
         {NULL, "1..", "--chunk '1..'"},
     };
     plant(HONEST, 0);

@@ -114,13 +114,33 @@ static const char **normalise(int argc, const char **argv, const struct poptOpti
     return copy;
 }
 
+/* The end of the first of several names. A path may have a comma in it: it ends at the last comma
+ * up to which there is a file. */
+static char *end_of_name(char *names)
+{
+    char *end = names + strcspn(names, ","), *longest = end;
+    for (; memchr(names, '/', (size_t)(end - names)) != NULL; end += 1 + strcspn(end + 1, ",")) {
+        const char after = *end;
+        *end = '\0';
+        longest = access(names, F_OK) == 0 ? end : longest;
+        *end = after;
+        if (after == '\0')
+            break;
+    }
+    return longest;
+}
+
 static void add_backends(mv_cli *cli, char *names)
 {
     const size_t n_before = cli->n_backends;
-    for (char *name = strtok(names, ","); name != NULL; name = strtok(NULL, ",")) {
-        if (cli->n_backends == MV_CLI_MAX)
+    while (*names != '\0') {
+        char *end = end_of_name(names), after = *end;
+        *end = '\0';
+        if (cli->n_backends == MV_CLI_MAX && end > names)
             usage_error("--backend: more than 16 names%s%s", "", "");
-        cli->backends[cli->n_backends++] = name;
+        if (end > names)
+            cli->backends[cli->n_backends++] = names;
+        names = after == '\0' ? end : end + 1;
     }
     if (cli->n_backends == n_before)
         usage_error("--backend: expected a name or a path, found none%s%s", "", "");

@@ -98,6 +98,91 @@ static void catch_crashes(void)
         (void)sigaction(crashes[i].number, &action, NULL);
 }
 
+/* ---- an impatient user ---- */
+
+static const char *interrupt_hint = "";
+static volatile sig_atomic_t n_done, n_total, n_failed, is_saving, waiting;
+
+static void add_number(char *line, size_t size, size_t *used, int number)
+{
+    char digits[16];
+    size_t at = sizeof digits - 1;
+    digits[at] = '\0';
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0 && at > 0);
+    add(line, size, used, digits + at);
+}
+
+static void say_interrupted(int number)
+{
+    char line[640];
+    size_t used = 0;
+    add(line, sizeof line, &used, is_terminal != 0 ? "\r\033[K" : "");
+    add(line, sizeof line, &used, program_name);
+    add(line, sizeof line, &used, number == SIGINT ? ": interrupted" : ": terminated");
+    if (n_total > 0) {
+        add(line, sizeof line, &used, " after ");
+        add_number(line, sizeof line, &used, n_done);
+        add(line, sizeof line, &used, " of ");
+        add_number(line, sizeof line, &used, n_total);
+        add(line, sizeof line, &used, " (");
+        add_number(line, sizeof line, &used, n_failed);
+        add(line, sizeof line, &used, " failed)");
+    }
+    add(line, sizeof line, &used, ", in ");
+    add(line, sizeof line, &used, place);
+    add(line, sizeof line, &used, interrupt_hint);
+    add(line, sizeof line, &used, "\n");
+    const ssize_t n = write(STDERR_FILENO, line, used);
+    (void)n;
+}
+
+/* The handler is gone: the signal that is raised here ends the process on return. */
+static void catch_interrupt(int number)
+{
+    if (owner == getpid() && is_saving != 0) {
+        waiting = number;
+        return;
+    }
+    if (owner == getpid())
+        say_interrupted(number);
+    (void)raise(number);
+}
+
+void mv_guard_catch_interrupt(const char *hint)
+{
+    static const int numbers[] = {SIGINT, SIGTERM};
+    struct sigaction action = {.sa_handler = catch_interrupt, .sa_flags = (int)SA_RESETHAND}, old;
+    (void)sigemptyset(&action.sa_mask);
+    interrupt_hint = hint;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            (void)sigaction(numbers[i], &action, NULL);
+    }
+}
+
+void mv_guard_set_progress(size_t done, size_t total, size_t failed)
+{
+    n_done = (sig_atomic_t)done;
+    n_total = (sig_atomic_t)(total > done ? total : done);
+    n_failed = (sig_atomic_t)failed;
+}
+
+void mv_guard_begin_save(void)
+{
+    is_saving = 1;
+}
+
+void mv_guard_end_save(void)
+{
+    is_saving = 0;
+    if (waiting == 0)
+        return;
+    say_interrupted(waiting);
+    (void)raise(waiting);
+}
+
 /* ---- the guard ---- */
 
 void mv_guard_start(const char *program)

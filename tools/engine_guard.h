@@ -17,6 +17,16 @@ void mv_guard_start(const char *program);
 /* The program ends itself. Call it in main(), before the return. */
 void mv_guard_stop(void);
 
+/* From here on SIGINT and SIGTERM print one line, with what mv_guard_set_progress() said last and
+ * the hint, and end the process by that signal: 128 + its number to a shell. One that was ignored
+ * stays ignored. hint: static storage. */
+void mv_guard_catch_interrupt(const char *hint);
+void mv_guard_set_progress(size_t n_done, size_t n_total, size_t n_failed);
+
+/* Between these two such a signal waits: a file that is being written is finished first. */
+void mv_guard_begin_save(void);
+void mv_guard_end_save(void);
+
 /* Where it is now, for these lines: "loading ./x.so". Cut after 250 bytes. */
 MV_PRINTF(1, 2) void mv_guard_set_place(const char *format, ...);
 

@@ -26,15 +26,15 @@ enum { NOT_GIVEN = INT_MIN };
 static struct own_options {
     const char *suites, *chunks, *windows, *text, *compute, *filter, *shard, *golden;
     const char *resume;
-    int length, strict, self_test, localize, n_jobs, isolate;
+    int length, strict, self_test, localize, n_jobs, isolate, max_failures;
     double timeout_s;
-} own = {.compute = "f32", .length = NOT_GIVEN, .timeout_s = 600};
+} own = {.compute = "f32", .length = NOT_GIVEN, .timeout_s = 600, .max_failures = NOT_GIVEN};
 
 static const struct poptOption own_rows[] = {
     {"suite", 's', POPT_ARG_STRING, &own.suites, 0, "suites to run (default: all)",
      "NAME[,NAME...]|all"},
-    {"chunk", 'c', POPT_ARG_STRING, &own.chunks, 0, "chunk sizes to try: 1,7,W-1,64..512*2",
-     "LIST"},
+    {"chunk", 'c', POPT_ARG_STRING, &own.chunks, 0,
+     "chunk sizes to try: 1,7,W-1,64..512*2; 0 is the whole prompt", "LIST"},
     {"window", 'w', POPT_ARG_STRING, &own.windows, 0, "windows to try; 0 is none", "LIST"},
     {"length", 'n', POPT_ARG_INT, &own.length, 0, "tokens of the prompt, T", "N"},
     {"text", 0, POPT_ARG_STRING, &own.text, 0, "real text for the prompt, or @FILE", "TEXT|@FILE"},
@@ -56,6 +56,8 @@ static const struct poptOption own_rows[] = {
      "keep finished cases in FILE (JSON), and skip those that it has", "FILE"},
     {"localize", 0, POPT_ARG_NONE, &own.localize, 0, "name the first wrong layer and operation",
      NULL},
+    {"maxfail", 0, POPT_ARG_INT, &own.max_failures, 0,
+     "skip the rest after N failures (with --jobs: of each process)", "N"},
     {"strict", 0, POPT_ARG_NONE, &own.strict, 0, "little headroom fails", NULL},
     POPT_TABLEEND};
 
@@ -128,6 +130,8 @@ static void show_mutant(void *cookie, size_t n_done, size_t n_total, const char 
 {
     const int64_t *start_ns = cookie;
     double elapsed_s = (double)(mv_clock_wall_ns() - *start_ns) * 1e-9;
+    mv_guard_set_progress(n_done, n_total, 0);
+    mv_guard_set_place("the self-test, near %.60s", name);
     if (!isatty(STDERR_FILENO) || n_done == 0)
         return;
     mv_log_progress("%zu/%zu %s  about %.0f s left", n_done, n_total, name,
@@ -164,7 +168,9 @@ static mv_code verify(const mv_cli *cli, mv_model *model, mv_run_options *option
                                  .isolate = own.isolate != 0 || own.n_jobs > 1,
                                  .n_jobs = own.n_jobs > 1 ? (uint32_t)own.n_jobs : 1,
                                  .timeout_s = own.timeout_s,
-                                 .resume = own.resume};
+                                 .resume = own.resume,
+                                 .max_failures =
+                                     own.max_failures > 0 ? (uint32_t)own.max_failures : 0};
     if (cli->n_threads == 0 && plan.n_jobs > 1 && own.self_test == 0)
         options->n_threads = 1 + (uint32_t)(mv_machine_n_cores() - 1) / plan.n_jobs;
     mv_code code = mv_backend_load(&options->reference, "reference", NULL, 0, error);
@@ -195,6 +201,11 @@ static mv_code check_options(mv_error *error)
     if (!(own.timeout_s >= 0))
         return mv_fail(error, MV_ERR_ARGUMENT, "--timeout: expected seconds, 0 or more, found %g",
                        own.timeout_s);
+    if (own.max_failures < 1 && own.max_failures != NOT_GIVEN)
+        return mv_fail(error, MV_ERR_ARGUMENT, "--maxfail: expected at least 1, found %d",
+                       own.max_failures);
+    if (own.self_test != 0 && own.max_failures != NOT_GIVEN)
+        return mv_fail(error, MV_ERR_ARGUMENT, "--maxfail: a self-test runs all its bugs");
     if (own.self_test != 0 && own.resume != NULL)
         return mv_fail(error, MV_ERR_ARGUMENT, "--resume: a self-test cannot be resumed");
     return MV_OK;
@@ -244,6 +255,9 @@ int main(int argc, const char **argv)
                               .localize = own.localize != 0};
     mv_verify_results_init(&results);
     mv_guard_start("mistral-verify");
+    mv_guard_catch_interrupt(own.resume != NULL
+                                 ? "; what was finished is kept in the file of --resume"
+                                 : "; no results were written (--resume FILE keeps them)");
     if (cli.list == 0)
         mv_guard_hide_stdout();
 
@@ -273,8 +287,15 @@ int main(int argc, const char **argv)
     if (code == MV_OK)
         code = verify(&cli, model, &options, &chosen, &results, &error);
     results.elapsed_ns = mv_clock_wall_ns() - start_ns;
+    if (code == MV_OK && cli.list == 0 && own.filter != NULL && results.n_cases == 0 &&
+        own.self_test == 0)
+        mv_log(MV_LOG_ERROR,
+               "--filter '%s': no case%s has such a name; --list --suite %s names them", own.filter,
+               own.shard != NULL ? " of this shard" : "", own.suites != NULL ? own.suites : "all");
+    mv_guard_begin_save();
     if (code == MV_OK && cli.list == 0)
         code = mv_cli_write_verify(&cli, &results, &error);
+    mv_guard_end_save();
 done:
     if (code == MV_OK && cli.list != 0 && (fflush(stdout) != 0 || ferror(stdout)))
         code = mv_fail(&error, MV_ERR_IO, "cannot write to stdout: %s", strerror(errno));

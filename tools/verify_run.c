@@ -18,6 +18,8 @@ typedef struct session {
     mv_verify_results resumed; /* of --resume: what an earlier run has finished */
     mv_isolate_sink *sink;     /* in a child: where cases go */
     size_t n_total, n_done;
+    size_t
+        n_failed; /* failures and errors; in a child of --isolate: its own, and those before it */
     double elapsed_s;
     mv_code save_code; /* the file of --resume could not be written */
     mv_error save_error;
@@ -48,14 +50,34 @@ static const mv_case_result *find(const mv_verify_results *results, const mv_cas
     return NULL;
 }
 
+#define LEFT_OUT "--maxfail: "
+
+/* Not finished: --resume runs it. */
+static bool is_left_out(const mv_case_result *result)
+{
+    return result->verdict == MV_VERDICT_SKIP &&
+           strncmp(result->reason, LEFT_OUT, sizeof LEFT_OUT - 1) == 0;
+}
+
+static mv_known leave_out(const session *s, mv_case_result *result)
+{
+    const uint32_t most = s->plan->max_failures;
+    if (most == 0 || s->n_failed < most)
+        return MV_NOT_KNOWN;
+    result->verdict = MV_VERDICT_SKIP;
+    (void)snprintf(result->reason, sizeof result->reason, LEFT_OUT "not run after %u failure%s",
+                   most, most == 1 ? "" : "s");
+    return MV_KNOWN;
+}
+
 static mv_known recall(void *cookie, mv_case_result *result)
 {
     const session *s = cookie;
     if (s->sink != NULL && find(s->results, result) != NULL)
         return MV_KNOWN_ELSEWHERE;
     const mv_case_result *known = find(&s->resumed, result);
-    if (known == NULL)
-        return MV_NOT_KNOWN;
+    if (known == NULL || is_left_out(known))
+        return leave_out(s, result);
     *result = *known;
     return MV_KNOWN;
 }
@@ -97,7 +119,9 @@ static void save(session *s)
     if (s->plan->resume == NULL || s->save_code != MV_OK)
         return;
     mv_report_find("json")->write_verify(&bytes, s->results, &style);
+    mv_guard_begin_save();
     s->save_code = mv_report_save(&bytes, s->plan->resume, &s->save_error);
+    mv_guard_end_save();
     mv_bytes_free(&bytes);
 }
 
@@ -115,6 +139,12 @@ static void print_case(void *cookie, const mv_case_result *result)
     printf("%s/%s\n", result->suite, result->name);
 }
 
+static void count_failure(session *s, const mv_case_result *result)
+{
+    if (result->verdict == MV_VERDICT_FAIL || result->verdict == MV_VERDICT_ERROR)
+        s->n_failed++;
+}
+
 static void note_case(void *cookie, const mv_case_result *result)
 {
     (void)cookie;
@@ -127,6 +157,8 @@ static void take_case(void *cookie, const mv_case_result *result)
     session *s = cookie;
     mv_guard_set_place("backend %.120s, between two cases", s->backend_name);
     s->n_done++;
+    count_failure(s, result);
+    mv_guard_set_progress(s->n_done, s->n_total, s->n_failed);
     s->elapsed_s += (double)result->elapsed_ns * 1e-9;
     save(s);
     if (s->plan->cli->quiet != 0 || !isatty(STDERR_FILENO))
@@ -209,6 +241,7 @@ static void say_begin(void *cookie, const mv_case_result *result)
 static void say_end(void *cookie, const mv_case_result *result)
 {
     const mv_case_result told = isolated(result);
+    count_failure(cookie, result);
     mv_isolate_end(((session *)cookie)->sink, &told);
 }
 

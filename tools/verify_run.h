@@ -11,10 +11,11 @@ typedef struct mv_verify_plan {
     mv_run_options *options; /* model, reference and mutant are there; the rest is filled here */
     const mv_suite *const *suites;
     size_t n_suites;
-    bool isolate;       /* --isolate, --jobs, --timeout */
-    uint32_t n_jobs;    /* processes side by side, at least 1 */
-    double timeout_s;   /* for one case, with isolate; 0 = no limit */
-    const char *resume; /* --resume FILE, or NULL */
+    bool isolate;          /* --isolate, --jobs, --timeout */
+    uint32_t n_jobs;       /* processes side by side, at least 1 */
+    double timeout_s;      /* for one case, with isolate; 0 = no limit */
+    const char *resume;    /* --resume FILE, or NULL */
+    uint32_t max_failures; /* after so many the rest is skipped; 0 = no limit */
 } mv_verify_plan;
 
 /* Runs every suite on every backend of the command line; the cases are added to results, which

@@ -33,8 +33,10 @@ struct mv_pool {
     _Atomic(void *) arg;
     _Atomic uint32_t n_items;
     uint32_t n_threads;
+    bool pinned;
     pid_t owner;
-    mv_worker *workers; /* [n_threads], of which 0 is not used */
+    mv_worker *workers;      /* [n_threads], of which 0 is not used */
+    _Atomic int32_t *places; /* [n_threads] the CPU that each was last seen on; -1: none yet */
 };
 
 static void sleep_while(_Atomic uint32_t *word, uint32_t value)
@@ -87,6 +89,47 @@ static void do_items(mv_pool *p, uint32_t job, uint32_t worker)
     }
 }
 
+int32_t mv_pool_free_cpu(const cpu_set_t *allowed, const int32_t *taken, uint32_t n_taken)
+{
+    for (int32_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        bool is_free = CPU_ISSET((size_t)cpu, allowed);
+        for (uint32_t i = 0; i < n_taken && is_free; i++)
+            is_free = taken[i] != cpu;
+        if (is_free)
+            return cpu;
+    }
+    return -1;
+}
+
+/* A worker that slept is woken on the CPU of who wakes it if the others look busy at that moment,
+ * and may stay there: two threads then share one CPU for seconds, beside an idle one. So who finds
+ * another there before him, in the order of their numbers, goes to a CPU where none of the others
+ * is, and is free to be moved again. */
+static void keep_apart(mv_pool *p, uint32_t worker)
+{
+    enum { MOST = 64 };
+    int32_t taken[MOST], here = sched_getcpu();
+    cpu_set_t allowed, one;
+    bool shares = false;
+    atomic_store_explicit(&p->places[worker], here, memory_order_relaxed);
+    if (p->pinned || p->n_threads > MOST || worker == 0)
+        return;
+    for (uint32_t i = 0; i < p->n_threads; i++) {
+        taken[i] = atomic_load_explicit(&p->places[i], memory_order_relaxed);
+        shares = shares || (i < worker && taken[i] == here);
+    }
+    if (!shares || sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
+    const int32_t cpu = mv_pool_free_cpu(&allowed, taken, p->n_threads);
+    if (cpu < 0)
+        return;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    if (sched_setaffinity(0, sizeof one, &one) == 0)
+        (void)sched_setaffinity(0, sizeof allowed, &allowed);
+    atomic_store_explicit(&p->places[worker], sched_getcpu(), memory_order_relaxed);
+}
+
 static void *work(void *arg)
 {
     const mv_worker *self = arg;
@@ -101,6 +144,7 @@ static void *work(void *arg)
         if (atomic_load(&p->closing) != 0)
             return NULL;
         seen = atomic_load(&p->job);
+        keep_apart(p, self->number);
         do_items(p, seen, self->number);
     }
 }
@@ -121,6 +165,7 @@ void mv_pool_run(mv_pool *p, size_t n_items, mv_pool_fn fn, void *arg)
     atomic_store(&p->n_items, (uint32_t)n_items);
     atomic_store(&p->ticket, (uint64_t)job << 32);
     atomic_store(&p->job, job);
+    keep_apart(p, 0);
     if (atomic_load(&p->n_asleep) != 0)
         wake_all(&p->job);
     do_items(p, job, 0);
@@ -155,9 +200,12 @@ mv_pool *mv_pool_open(uint32_t n_threads, bool pin)
     mv_pool *p = aligned_alloc(_Alignof(mv_pool), sizeof *p);
     if (p == NULL)
         return NULL;
-    *p = (mv_pool){.n_threads = n_threads, .owner = getpid()};
+    *p = (mv_pool){.n_threads = n_threads, .pinned = pin, .owner = getpid()};
     p->workers = calloc(n_threads, sizeof *p->workers);
-    bool ok = p->workers != NULL;
+    p->places = calloc(n_threads, sizeof *p->places);
+    bool ok = p->workers != NULL && p->places != NULL;
+    for (uint32_t i = 0; ok && i < n_threads; i++)
+        atomic_init(&p->places[i], -1);
     for (uint32_t i = 1; ok && i < n_threads; i++) {
         mv_worker *w = &p->workers[i];
         w->pool = p;
@@ -183,6 +231,7 @@ void mv_pool_close(mv_pool *p)
         if (p->workers[i].started && p->owner == getpid())
             (void)pthread_join(p->workers[i].thread, NULL);
     }
+    free(p->places);
     free(p->workers);
     free(p);
 }

@@ -6,6 +6,7 @@
 #ifndef MV_BLAS_POOL_H
 #define MV_BLAS_POOL_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +18,8 @@ typedef struct mv_pool mv_pool;
 typedef void (*mv_pool_fn)(void *arg, size_t item, uint32_t worker);
 
 /* n_threads - 1 threads and the caller's own. pin: worker i stays on the i-th CPU of this process;
- * the caller's thread is left as it is. NULL if memory or threads ran out. */
+ * the caller's thread is left as it is. Not pinned, a worker goes elsewhere when it finds itself on
+ * the CPU of another, and stays as free as it was. NULL if memory or threads ran out. */
 mv_pool *mv_pool_open(uint32_t n_threads, bool pin);
 void mv_pool_close(mv_pool *pool); /* NULL is fine */
 
@@ -27,5 +29,8 @@ uint32_t mv_pool_n_threads(const mv_pool *pool);
  * nothing. One caller at a time. In a forked child, which has no workers, the caller does it all.
  */
 void mv_pool_run(mv_pool *pool, size_t n_items, mv_pool_fn fn, void *arg);
+
+/* The first CPU of a set that none of n_taken is (-1 among them: one that is not known), or -1. */
+int32_t mv_pool_free_cpu(const cpu_set_t *allowed, const int32_t *taken, uint32_t n_taken);
 
 #endif

@@ -81,6 +81,8 @@ static uint64_t min_of(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static void find_static_cache(const mv_engine *e); /* seams_ring.c */
+
 #include "backends/mutant/seams_attention.c"
 #include "backends/mutant/seams_block.c"
 #include "backends/mutant/seams_linear.c"

@@ -8,6 +8,7 @@ static int32_t input_token(const mv_engine *e, const span *s, const int32_t *tok
         plan_of(e)->n_calls++;
         plan_of(e)->first_start = s->start;
         plan_of(e)->n_sequences = s->n < s->n_call ? 2 : 1;
+        find_static_cache(e);
     }
     switch (planted(e)) {
     case FAULT_tokens_shifted:

@@ -69,6 +69,9 @@ def bad_input_is_one_line_and_the_right_code():
         ([PASSING, MIXED, "--compare", MIXED, "--format", "md"], "expected --format html", 2),
         ([PASSING, MIXED, "--format", "csv"], "expected --format html", 2),
         (["--extract", PASSING], "no page of mistral-report", 3),
+        ([PASSING, "--backend", "blas"],
+         "--backend: expected results files only, found 'blas'; results name theirs", 2),
+        (["."], "expected a regular file", 3),
     ]
     for arguments, words, code in table:
         done = run(*arguments, code=code)

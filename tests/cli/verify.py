@@ -10,9 +10,12 @@ import pty
 import re
 import select
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
@@ -310,6 +313,121 @@ def a_result_that_cannot_be_written_is_an_error():
         expect(done.stderr.count("\n") == 1, f"{arguments}: {done.stderr}")
 
 
+# ---- runs that end early, or never begin ----
+
+WRONG = ["--backend", "mutant", "--backend-option", "mutant=window_plus_1"]
+
+
+def three_failures_of_a_suite_are_localised_and_the_others_counted():
+    done = run(*WRONG, "--suite", "chunking", "--localize", code=1)
+    n_failed = int(re.search(r"(\d+) failed", done.stdout)[1])
+    has(done.stderr, f"chunking: {n_failed - 3} more failures of this suite were not localised")
+    done = run(*WRONG, "--filter", "chunking/window 8 whole", "--localize", code=1)
+    expect("not localised" not in done.stderr, done.stderr)
+
+
+def after_so_many_failures_the_rest_is_skipped_and_resumed_later():
+    for more in ([], ["--isolate"]):
+        cases = run_json(*WRONG, "--suite", "chunking,window", "--maxfail", "2", *more,
+                         code=1)["cases"]
+        failed = [case for case in cases if case["verdict"] == "fail"]
+        left = [case for case in cases if case["verdict"] == "skip"]
+        expect(len(failed) == 2 and len(left) > 50, f"{len(failed)} failed, {len(left)} skipped")
+        expect(all("not run after 2 failures" in case["reason"] for case in left), str(left[0]))
+    done = run(*WRONG, "--suite", "chunking", "--maxfail", "1", code=1)
+    has(done.stdout, "skipped: --maxfail: not run after 1 failure\n", "1 failed")
+    run(*QUICK, "--maxfail", "1", code=0)
+    with tempfile.TemporaryDirectory() as folder:
+        journal = ["--suite", "chunking", "--resume", os.path.join(folder, "r.json")]
+        expect(" 2 failed" in run(*WRONG, *journal, "--maxfail", "2", code=1).stdout, "not 2")
+        whole = run(*WRONG, "--suite", "chunking", code=1).stdout
+        resumed = run(*WRONG, *journal, code=1).stdout
+        counts = [re.search(r"(\d+) failed.* (\d+) skipped", one).groups()
+                  for one in (whole, resumed)]
+        expect(counts[0] == counts[1], f"{counts}")
+
+
+def interrupt(number, *arguments):
+    """Ends a long run behind its first finished case."""
+    with tempfile.TemporaryDirectory() as folder:
+        journal = os.path.join(folder, "r.json")
+        with subprocess.Popen([VERIFY, "--resume", journal, *arguments], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as going:
+            while not os.path.exists(journal) and going.poll() is None:
+                time.sleep(0.01)
+            going.send_signal(number)
+            stdout, stderr = going.communicate(timeout=LIMIT_S)
+        with open(journal, encoding="utf-8") as file:
+            kept = len(json.load(file)["cases"])
+        return going.returncode, stdout, stderr, kept, os.listdir(folder)
+
+
+def an_interrupted_run_says_how_far_it_came_and_leaves_whole_files():
+    for number, word, more in ((signal.SIGINT, "interrupted", []),
+                               (signal.SIGTERM, "terminated", []),
+                               (signal.SIGINT, "interrupted", ["--isolate", "--jobs", "2"])):
+        code, stdout, stderr, kept, files = interrupt(number, "--suite", "all", *more)
+        expect(code == -number, f"ended with {code}, expected the signal: a shell's 128 + {number}")
+        said = re.fullmatch(rf"mistral-verify: {word} after (\d+) of (\d+) \(0 failed\), in .*; what "
+                            r"was finished is kept in the file of --resume\n", stderr)
+        expect(said, f"not one line: {stderr!r}")
+        expect(not stdout and files == ["r.json"], f"{stdout!r} {files}")
+        expect(kept >= 1 and abs(kept - int(said[1])) <= 1 and int(said[2]) > 300,
+               f"{kept} kept: {stderr}")
+
+
+def a_filter_that_matches_nothing_is_said_in_one_line():
+    for arguments, words in ((["--suite", "ring"], "'no/such': no case has such a name; --list "
+                              "--suite ring names them"),
+                             (["--shard", "1/2"], "'no/such': no case of this shard has")):
+        done = run("--filter", "no/such", *arguments, code=5)
+        has(done.stderr, "mistral-verify: error: --filter " + words)
+        expect(done.stderr.count("\n") == 1, done.stderr)
+
+
+def a_chunk_of_0_is_the_whole_prompt():
+    names = [run("--list", "--suite", "chunking", "--length", "50", "--chunk", one, code=0).stdout
+             for one in ("0,7", "T,7", "50,0,7")]
+    expect(names[0] == names[1] == names[2] and "chunk 50\n" in names[0], names[0])
+    run("--suite", "chunking", "--chunk", "0", code=0)
+
+
+def a_path_may_have_a_comma_in_it():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "a,b", "x,y.so")
+        os.mkdir(os.path.dirname(path))
+        shutil.copy(OFF_BY_ONE, path)
+        document = run_json("--suite", "ring", "--backend", f"reference,{path},reference", code=1)
+        expect({case["backend"] for case in document["cases"]} == {"reference", path},
+               "other backends")
+        run("--suite", "ring", "--backend", path, code=1)
+
+
+def a_folder_that_may_not_be_read_is_said_to_be_one():
+    as_other = {"user": 65534} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        locked = os.path.join(folder, "locked")
+        os.mkdir(locked, 0o000)
+        table = [(["--model", locked], 3, "locked: Permission denied"),
+                 (["--output", os.path.join(locked, "r.json")], 2, "cannot write in folder"),
+                 (["--resume", os.path.join(locked, "r.json"), *QUICK], 3, "Permission denied"),
+                 (["--backend", os.path.join(locked, "x.so")], 3, "Permission denied"),
+                 (["--backend", "nosuch"], 2, "locked (cannot be read: Permission denied)")]
+        try:
+            for arguments, code, words in table:
+                done = subprocess.run([VERIFY, *arguments], capture_output=True, text=True,
+                                      check=False, timeout=LIMIT_S, **as_other,
+                                      env={**os.environ, "MISTRAL_BACKEND_DIR": locked})
+                expect(done.returncode == code and words in done.stderr,
+                       f"{arguments}: {done.returncode}: {done.stderr}")
+                expect(done.stderr.count("\n") == 1, done.stderr)
+        except PermissionError as error:
+            raise Skip("the program itself is where others may not read") from error
+        finally:
+            os.chmod(locked, 0o700)
+
+
 # ---- mistakes ----
 
 def make_bad_files(folder):
@@ -361,7 +479,9 @@ def mistakes(paths):
         (["--output", os.path.join(paths["text.so"], "r.json")], 2, ["cannot write in folder"]),
         (["--output", paths["empty"], "--format", "json"], 2, ["expected a file, found a folder"]),
         ([*QUICK, "--output", "/dev/full", "--format", "json"], 3, ["/dev/full", "No space left"]),
-        (["--chunk", "0"], 2, ["--chunk: expected a number within 1.."]),
+        (["--chunk", "-1"], 2, ["--chunk '-1'"]),
+        (["--maxfail", "0"], 2, ["--maxfail: expected at least 1, found 0"]),
+        (["--maxfail", "2", "--self-test"], 2, ["--maxfail: a self-test"]),
         (["--chunk", "1,,2"], 2, ["--chunk '1,,2'", "at character 3"]),
         (["--chunk", "9..1"], 2, ["'9..1'", "a rising range"]),
         (["--chunk", "abc"], 2, ["--chunk 'abc'"]),
@@ -483,6 +603,13 @@ TESTS = [
     colours_are_for_terminals_that_want_them,
     each_exit_code_has_its_situation,
     a_result_that_cannot_be_written_is_an_error,
+    three_failures_of_a_suite_are_localised_and_the_others_counted,
+    after_so_many_failures_the_rest_is_skipped_and_resumed_later,
+    an_interrupted_run_says_how_far_it_came_and_leaves_whole_files,
+    a_filter_that_matches_nothing_is_said_in_one_line,
+    a_chunk_of_0_is_the_whole_prompt,
+    a_path_may_have_a_comma_in_it,
+    a_folder_that_may_not_be_read_is_said_to_be_one,
     a_mistake_costs_one_line_and_its_exit_code,
     the_same_weights_in_another_layout_are_the_same_model,
     a_converted_model_is_the_same_model,
