@@ -23,6 +23,7 @@ typedef struct plan {
     uint32_t at_layer;
     bool in_feed_forward;
 
+    mv_logits asked; /* of this call */
     uint64_t n_calls;
     uint64_t first_start; /* of the first sequence of this call */
     uint64_t n_sequences; /* 2 or more count as 2 */
@@ -59,7 +60,7 @@ static path path_of(const span *s)
  * there, and take what is left for the whole call. */
 static bool is_short(const mv_engine *e, uint32_t layer, const span *s)
 {
-    return mutant_asked == MV_LOGITS_LAST && layer + 1 == e->p.n_layers && s->n > 1;
+    return plan_of(e)->asked == MV_LOGITS_LAST && layer + 1 == e->p.n_layers && s->n > 1;
 }
 
 /* Rounded to so many significant bits: 8 is bfloat16, 11 float16 and TF32, 4 FP8 E4M3, each without
@@ -86,6 +87,7 @@ static void find_static_cache(const mv_engine *e); /* seams_ring.c */
 #include "backends/mutant/seams_attention.c"
 #include "backends/mutant/seams_block.c"
 #include "backends/mutant/seams_linear.c"
+#include "backends/mutant/seams_memory.c"
 #include "backends/mutant/seams_output.c"
 #include "backends/mutant/seams_ring.c"
 #include "backends/mutant/seams_rope.c"
@@ -150,5 +152,7 @@ static mv_code read_options(mv_engine *e, const mv_engine_options *options, mv_e
     mv_code code = make_plan(e, error);
     for (size_t i = 0; i < options->n_options && code == MV_OK; i++)
         code = read_option(e, options, &options->options[i], error);
+    if (code == MV_OK)
+        mutant_count_calls_of(planted(e));
     return code;
 }

@@ -30,14 +30,10 @@ typedef struct mutant {
 /* [N_FAULTS], by fault; number FAULT_none is the reference itself. */
 extern const mutant mutants[N_FAULTS];
 
-/* What the forward() in progress was asked for: the parts of the reference where most seams are
- * compute the same whatever it is. One engine at a time; no thread-local storage, because the leak
- * checker's look at that of a library that was loaded late has crashed. */
-extern mv_logits mutant_asked;
-
 /* Calls of forward() since an engine with another fault than the one before was opened: over all
  * engines, because a race does not begin anew with each. */
 extern uint64_t mutant_n_calls;
+void mutant_count_calls_of(fault f); /* an engine with this fault is being opened */
 
 const char *mutant_kind_name(mutant_kind kind); /* "bug", "claim", "benign", "equivalent" */
 

@@ -13,8 +13,15 @@ const mutant mutants[N_FAULTS] = {
 #undef MUTANT
 };
 
-mv_logits mutant_asked;
 uint64_t mutant_n_calls;
+
+void mutant_count_calls_of(fault f)
+{
+    static fault last;
+    if (f != last)
+        mutant_n_calls = 0;
+    last = f;
+}
 
 const char *mutant_kind_name(mutant_kind kind)
 {

@@ -118,7 +118,7 @@ static bool is_cached(const mv_engine *e, uint32_t layer, const span *s, uint64_
     case FAULT_ring_drops_last_of_chunk:
         return correct && (s->n == 1 || token + 1 < s->n);
     case FAULT_last_layer_not_cached_without_logits:
-        return correct && (mutant_asked != MV_LOGITS_NONE || layer + 1 != e->p.n_layers);
+        return correct && (plan_of(e)->asked != MV_LOGITS_NONE || layer + 1 != e->p.n_layers);
     case FAULT_ring_ignores_chunk_of_w:
         return correct && s->n != e->p.sliding_window;
     case FAULT_seventeenth_sequence_lost:

@@ -242,6 +242,8 @@ static mv_code read_options(mv_engine *e, const mv_engine_options *options, mv_e
 static void forget(mv_engine *e, uint32_t sequence);
 static uint64_t advance(const mv_engine *e, const span *s);
 static mv_code truncate(mv_engine *e, uint32_t sequence, uint32_t n_positions, mv_error *error);
+static mv_code forward(mv_engine *e, const mv_batch *batch, mv_logits which, float *logits,
+                       mv_error *error);
 
 #ifndef SEAM
 #define SEAM(name) name
@@ -994,8 +996,8 @@ static mv_code make_spans(const mv_engine *e, const mv_batch *batch, span *spans
     return check_tokens(e, batch->tokens, row, error);
 }
 
-static mv_code forward(mv_engine *e, const mv_batch *batch, mv_logits which, float *logits,
-                       mv_error *error)
+static mv_code SEAM(forward)(mv_engine *e, const mv_batch *batch, mv_logits which, float *logits,
+                             mv_error *error)
 {
     span spans[MAX_SPANS];
     size_t T = 0;

@@ -1,9 +1,17 @@
 /* reference_backend.c - the reference as one backend: the arithmetic is chosen when an engine is
  * opened. Each part is reference.c, compiled for one arithmetic.
+ *
+ * SEAM(name) as there: the mutant backend compiles this file, too, around parts of its own.
  */
 #include "backends/mistral_backend.h"
 
 #include <stdlib.h>
+
+#ifndef SEAM
+#define SEAM(name) name
+#define NAME "reference"
+#define SUMMARY "plain C in the order of the paper, in float64, float32 or emulated bfloat16"
+#endif
 
 const mv_backend *mv_reference_f32(void);
 const mv_backend *mv_reference_bf16(void);
@@ -20,7 +28,7 @@ static mv_code probe(mv_error *error)
     return MV_OK;
 }
 
-static void caps(mv_caps *out)
+static void SEAM(caps)(mv_caps *out)
 {
     mv_reference_f64()->caps(out);
     out->computes = 1u << MV_COMPUTE_F32 | 1u << MV_COMPUTE_BF16 | 1u << MV_COMPUTE_F64;
@@ -34,7 +42,7 @@ static mv_code open_engine(mv_engine **engine, const mv_model_view *model,
                                                                    : mv_reference_f64();
     mv_engine *e = malloc(sizeof *e);
     if (e == NULL)
-        return mv_fail(error, MV_ERR_MEMORY, "reference: no memory for an engine");
+        return mv_fail(error, MV_ERR_MEMORY, NAME ": no memory for an engine");
     mv_code code = part->open(&e->engine, model, options, error);
     if (code != MV_OK) {
         free(e);
@@ -84,8 +92,8 @@ static void work(mv_engine *e, mv_work *out, int clear)
     e->part->work(e->engine, out, clear);
 }
 
-static void describe(const mv_engine *e, void (*emit)(void *, const char *, const char *),
-                     void *cookie)
+static void SEAM(describe)(const mv_engine *e, void (*emit)(void *, const char *, const char *),
+                           void *cookie)
 {
     e->part->describe(e->engine, emit, cookie);
 }
@@ -96,8 +104,8 @@ const mv_backend *mv_backend_get(void)
         .abi_major = MV_BACKEND_ABI_MAJOR,
         .abi_minor = MV_BACKEND_ABI_MINOR,
         .struct_size = sizeof(mv_backend),
-        .name = "reference",
-        .summary = "plain C in the order of the paper, in float64, float32 or emulated bfloat16",
+        .name = NAME,
+        .summary = SUMMARY,
         .version = "1",
         .probe = probe,
         .caps = caps,
