@@ -206,6 +206,28 @@ static void log_profile(const mv_case_result *result, const mv_localization *l)
     }
 }
 
+/* ---- the case that was played last ---- */
+
+void mv_play_remember(mv_run *run, const mv_schedule *schedule, const mv_play *play)
+{
+    if (!run->options.localize)
+        return;
+    mv_step *steps = malloc(schedule->n_steps * sizeof *steps);
+    if (steps == NULL)
+        return;
+    memcpy(steps, schedule->steps, schedule->n_steps * sizeof *steps);
+    mv_schedule_free(&run->last.schedule);
+    run->last.schedule =
+        (mv_schedule){.steps = steps, .n_steps = schedule->n_steps, .capacity = schedule->n_steps};
+    run->last.play =
+        (mv_play){.n_tracks = play->n_tracks, .window = play->window, .model = play->model};
+    for (uint32_t i = 0; i < play->n_tracks; i++)
+        run->last.play.tracks[i] =
+            (mv_track){.tokens = play->tracks[i].tokens, .n = play->tracks[i].n};
+    run->last.is_set = true;
+    run->last.had_other_weights = false;
+}
+
 void mv_localize_case(mv_run *run, mv_case_result *result)
 {
     mv_localization l = {.first = -1};

@@ -15,13 +15,6 @@ void mv_play_free(mv_play *play)
     *play = (mv_play){0};
 }
 
-const mv_model_view *mv_run_set_model(mv_run *run, const mv_model_view *model)
-{
-    const mv_model_view *before = run->options.model;
-    run->options.model = model;
-    return before;
-}
-
 mv_code mv_play_add(mv_run *run, mv_play *play, const int32_t *tokens, size_t n, mv_error *error)
 {
     const size_t vocab_size = run->options.model->params.vocab_size;
@@ -195,26 +188,6 @@ static mv_code play_step(mv_run *run, const mv_backend *backend, mv_engine *engi
         break;
     }
     return play_call(run, backend, engine, step, positions, c, play, error);
-}
-
-void mv_play_remember(mv_run *run, const mv_schedule *schedule, const mv_play *play)
-{
-    if (!run->options.localize)
-        return;
-    mv_step *steps = malloc(schedule->n_steps * sizeof *steps);
-    if (steps == NULL)
-        return;
-    memcpy(steps, schedule->steps, schedule->n_steps * sizeof *steps);
-    mv_schedule_free(&run->last.schedule);
-    run->last.schedule =
-        (mv_schedule){.steps = steps, .n_steps = schedule->n_steps, .capacity = schedule->n_steps};
-    run->last.play =
-        (mv_play){.n_tracks = play->n_tracks, .window = play->window, .model = play->model};
-    for (uint32_t i = 0; i < play->n_tracks; i++)
-        run->last.play.tracks[i] =
-            (mv_track){.tokens = play->tracks[i].tokens, .n = play->tracks[i].n};
-    run->last.is_set = true;
-    run->last.had_other_weights = false;
 }
 
 /* How far one engine is in its schedule. */

@@ -96,6 +96,13 @@ void mv_run_set_engine(mv_run *run, const char *backend_name, const mv_backend *
     run->options.n_options = n_options;
 }
 
+const mv_model_view *mv_run_set_model(mv_run *run, const mv_model_view *model)
+{
+    const mv_model_view *before = run->options.model;
+    run->options.model = model;
+    return before;
+}
+
 const mv_run_options *mv_run_get_options(const mv_run *run)
 {
     return &run->options;
