@@ -16,6 +16,10 @@
     (MV_CLAIM_REPEATABLE | MV_CLAIM_BATCH_INVARIANT | MV_CLAIM_CHUNK_INVARIANT |                   \
      MV_CLAIM_THREAD_INVARIANT)
 
+/* Suites that play prompts in pieces, under windows. */
+static const char *const grids[] = {"chunking", "window", "decode_vs_prefill",
+                                    "batching", "ring",   "determinism"};
+
 static mv_error error;
 static mv_model *model;
 static const mv_backend *reference;
@@ -66,6 +70,27 @@ static inline mv_summary run(const char *suite)
     mv_code code = run_code(suite);
     ck_assert_msg(code == MV_OK, "%s: %s", suite != NULL ? suite : "all", error.message);
     return mv_verify_results_summarise(&results);
+}
+
+static inline void plant(planted behaviour, uint32_t claims)
+{
+    options.backend = engines_get(reference, behaviour, claims);
+}
+
+/* Of the last run. */
+static inline const mv_case_result *find_case(const char *name)
+{
+    for (size_t i = 0; i < results.n_cases; i++) {
+        if (strcmp(results.cases[i].name, name) == 0)
+            return &results.cases[i];
+    }
+    ck_abort_msg("no case '%s'", name);
+    return NULL;
+}
+
+static inline void has(const char *text, const char *fragment)
+{
+    ck_assert_msg(strstr(text, fragment) != NULL, "expected '%s' in: %s", fragment, text);
 }
 
 #endif

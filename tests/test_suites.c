@@ -1,24 +1,8 @@
 /* Suites against engines with one planted behaviour each (engines.h): what must pass passes, and
  * what must not is said to be what it is. */
-#include <fnmatch.h>
 #include <math.h>
 
 #include "tests/suite_fixture.h"
-
-static void plant(planted behaviour, uint32_t claims)
-{
-    options.backend = engines_get(reference, behaviour, claims);
-}
-
-static const mv_case_result *find(const char *name)
-{
-    for (size_t i = 0; i < results.n_cases; i++) {
-        if (strcmp(results.cases[i].name, name) == 0)
-            return &results.cases[i];
-    }
-    ck_abort_msg("no case '%s'", name);
-    return NULL;
-}
 
 static const mv_case_result *first_of(mv_verdict verdict)
 {
@@ -27,11 +11,6 @@ static const mv_case_result *first_of(mv_verdict verdict)
             return &results.cases[i];
     }
     return NULL;
-}
-
-static void has(const char *text, const char *fragment)
-{
-    ck_assert_msg(strstr(text, fragment) != NULL, "expected '%s' in: %s", fragment, text);
 }
 
 /* ---- the reference passes ---- */
@@ -57,9 +36,6 @@ START_TEST(every_suite_passes_on_the_reference)
     ck_assert_uint_eq(summary.n_vacuous, 0);
 }
 END_TEST
-
-static const char *const grids[] = {"chunking", "window", "decode_vs_prefill",
-                                    "batching", "ring",   "determinism"};
 
 START_TEST(the_grids_look_beyond_the_window_and_measure)
 {
@@ -194,8 +170,8 @@ START_TEST(what_one_case_cannot_do_the_others_still_show)
     plant(FORWARD_UNSUPPORTED, 0);
     mv_summary summary = run("chunking");
     ck_assert_int_eq(summary.verdict, MV_VERDICT_PASS);
-    ck_assert_int_eq(find("window 4 chunk 1")->verdict, MV_VERDICT_PASS);
-    ck_assert_int_eq(find("window 4 chunk 2")->verdict, MV_VERDICT_SKIP);
+    ck_assert_int_eq(find_case("window 4 chunk 1")->verdict, MV_VERDICT_PASS);
+    ck_assert_int_eq(find_case("window 4 chunk 2")->verdict, MV_VERDICT_SKIP);
     ck_assert_uint_gt(summary.n_skipped, summary.n_passed);
 }
 END_TEST
@@ -204,7 +180,7 @@ START_TEST(a_bad_row_is_named_with_its_place_and_values)
 {
     plant(WRITES_ONE_NAN, 0);
     run("chunking");
-    const mv_case_result *one = find("window 4 chunk 3");
+    const mv_case_result *one = find_case("window 4 chunk 3");
     ck_assert_int_eq(one->verdict, MV_VERDICT_FAIL);
     ck_assert_int_eq(one->divergence_position, 10);
     ck_assert_int_eq(one->worst.position, 10);
@@ -229,12 +205,12 @@ START_TEST(the_probe_names_the_window_in_every_layer_and_on_every_path)
         for (size_t j = 0; j < 3; j++) {
             char name[64];
             (void)snprintf(name, sizeof name, "effective window 4, %s", paths[j]);
-            const mv_case_result *one = find(name);
+            const mv_case_result *one = find_case(name);
             ck_assert_int_eq(one->metrics.effective_window, rows[i].window);
             ck_assert_int_eq(one->verdict, rows[i].window == 4 ? MV_VERDICT_PASS : MV_VERDICT_FAIL);
             ck_assert_int_eq(one->divergence_layer, rows[i].window == 4 ? -1 : 0);
         }
-        ck_assert_int_eq(find("effective window 0, decode")->verdict, MV_VERDICT_PASS);
+        ck_assert_int_eq(find_case("effective window 0, decode")->verdict, MV_VERDICT_PASS);
     }
 }
 END_TEST
@@ -243,7 +219,7 @@ START_TEST(a_window_that_widens_only_after_the_ring_has_turned_is_seen_by_the_pr
 {
     plant(WIDE_WINDOW_LATE, MV_CLAIM_REPEATABLE);
     run("window");
-    const mv_case_result *one = find("effective window 4, decode");
+    const mv_case_result *one = find_case("effective window 4, decode");
     ck_assert_int_eq(one->verdict, MV_VERDICT_FAIL);
     ck_assert_int_eq(one->metrics.effective_window, 5);
 }
@@ -308,7 +284,7 @@ START_TEST(a_prompt_that_never_leaves_its_window_is_vacuous)
     options.length = 5;
     for (size_t i = 0; i < 5; i++) {
         ck_assert_msg(run(suites[i]).verdict == MV_VERDICT_VACUOUS, "%s", suites[i]);
-        const mv_case_result *one = find("coverage");
+        const mv_case_result *one = find_case("coverage");
         ck_assert_int_eq(one->verdict, MV_VERDICT_VACUOUS);
         has(one->reason, "no compared position lies beyond a window");
         has(one->reason, "a --length above 8 tokens");
@@ -362,318 +338,6 @@ START_TEST(the_shortest_prompts_do_no_harm)
 }
 END_TEST
 
-/* ---- options ---- */
-
-START_TEST(chunks_around_the_window_work_beside_a_case_without_one)
-{
-    plant(HONEST, 0);
-    options.chunks = "W-1,W,W+1";
-    ck_assert_int_eq(run("chunking").verdict, MV_VERDICT_PASS);
-    ck_assert_int_eq(find("window 4 chunk 3")->chunk, 3);
-    find("window 4 chunk 4");
-    find("window 4 chunk 5");
-    find("window 3 chunk 2");
-    find("window 0 chunk 3"); /* the model's own W */
-    find("window 0 chunk 5");
-    options.windows = "1";
-    ck_assert_int_eq(run("chunking").verdict, MV_VERDICT_PASS);
-    ck_assert_uint_eq(results.n_cases, 4); /* whole, 1, 2, half unseen */
-    options.chunks = "0,W-1";
-    ck_assert_int_eq(run("chunking").verdict, MV_VERDICT_PASS);
-    ck_assert_uint_eq(results.n_cases, 3); /* whole, T, half unseen */
-}
-END_TEST
-
-START_TEST(bad_lists_are_the_callers_mistake)
-{
-    static const struct {
-        const char *windows, *chunks, *fragment;
-    } rows[] = {
-        {"x", NULL, "--window 'x'"},
-        {"-1", NULL, "--window '-1'"},
-        {NULL, "-1", "--chunk '-1'"},
-        {NULL, "4294967296", "--chunk: expected a number within 0.."},
-        {NULL, "1..", "--chunk '1..'"},
-    };
-    plant(HONEST, 0);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        options.windows = rows[i].windows;
-        options.chunks = rows[i].chunks;
-        ck_assert_int_eq(run_code("chunking"), MV_ERR_ARGUMENT);
-        has(error.message, rows[i].fragment);
-    }
-}
-END_TEST
-
-START_TEST(text_options_and_seeds_reach_the_engine)
-{
-    static const int32_t tokens[] = {5, 6, 7};
-    static const mv_option passed_on[] = {{"test", "yes"}};
-    plant(HONEST, 0);
-    options.tokens = tokens;
-    options.n_tokens = 3;
-    options.length = 12;
-    options.options = passed_on; /* the reference, which knows no option, is not given it */
-    options.n_options = 1;
-    ck_assert_int_eq(run("chunking").verdict, MV_VERDICT_PASS);
-    ck_assert(engines_saw_option);
-    ck_assert_int_eq(engines_first_tokens[0], 5);
-    ck_assert_int_eq(engines_first_tokens[2], 7);
-    ck_assert_int_eq(engines_first_tokens[3], 5); /* from the beginning again */
-    has(results.cases[0].reproduce, "--backend-option test=yes");
-
-    int32_t first[4];
-    options.tokens = NULL;
-    plant(HONEST, 0);
-    run("chunking");
-    memcpy(first, engines_first_tokens, sizeof first);
-    options.seed = 2;
-    plant(HONEST, 0);
-    run("chunking");
-    ck_assert_mem_ne(first, engines_first_tokens, sizeof first);
-}
-END_TEST
-
-START_TEST(a_prompt_that_cannot_fit_is_refused_with_numbers)
-{
-    plant(HONEST, 0);
-    options.length = INT32_MAX;
-    ck_assert_int_eq(run_code("chunking"), MV_ERR_MEMORY);
-    has(error.message, "the logits of 2147483647 tokens take ");
-    has(error.message, " GiB are available");
-    ck_assert_int_eq(engines_n_opened, 0);
-}
-END_TEST
-
-/* A norm of infinity makes every logit NaN: the oracle then says nothing about anybody. */
-START_TEST(an_oracle_that_is_not_finite_ends_the_run)
-{
-    static uint16_t infinity[64];
-    mv_model_view view = *options.model;
-    for (size_t i = 0; i < 64; i++)
-        infinity[i] = 0x7f80;
-    view.norm.data = infinity;
-    options.model = &view;
-    plant(HONEST, 0);
-    ck_assert_int_eq(run_code("chunking"), MV_ERR_FORMAT);
-    has(error.message, "the oracle's logits of row 0 are not finite");
-}
-END_TEST
-
-static int noise_steps; /* of a twentieth of the reference's own error */
-
-START_TEST(strict_fails_what_passes_with_little_room)
-{
-    bool found = false;
-    options.filter = "chunking/window 4 whole";
-    plant(HONEST, 0);
-    ck_assert_int_eq(run("chunking").verdict, MV_VERDICT_PASS);
-    const double own = sqrt(results.cases[0].metrics.nmse);
-    for (noise_steps = 5; noise_steps < 100 && !found; noise_steps++) {
-        options.strict = false;
-        plant(NOISY, 0);
-        engines_noise = own * noise_steps / 20;
-        mv_summary summary = run("chunking");
-        const double headroom = results.cases[0].headroom;
-        options.strict = true;
-        engines_noise = own * noise_steps / 20;
-        mv_summary strict = run("chunking");
-        if (headroom >= 1.3) {
-            ck_assert_int_eq(strict.verdict, MV_VERDICT_PASS);
-        } else if (headroom >= 1.0) {
-            found = true;
-            ck_assert_int_eq(summary.verdict, MV_VERDICT_PASS);
-            ck_assert_int_eq(strict.verdict, MV_VERDICT_FAIL);
-            has(results.cases[0].reason, ", and --strict asks for 1.3");
-        }
-    }
-    ck_assert_msg(found, "no noise left little room");
-}
-END_TEST
-
-/* ---- which cases ---- */
-
-typedef struct names {
-    char text[1024][136]; /* "suite/case" */
-    size_t n;
-} names;
-
-static names whole, parts;
-
-static void take_name(void *cookie, const mv_case_result *result)
-{
-    names *all = cookie;
-    ck_assert_uint_lt(all->n, 1024);
-    (void)snprintf(all->text[all->n++], sizeof all->text[0], "%s/%s", result->suite, result->name);
-}
-
-static void list(names *all)
-{
-    options.on_case = take_name;
-    options.cookie = all;
-    options.list_only = true;
-    ck_assert_int_eq(run_code(NULL), MV_OK);
-    options.list_only = false;
-    options.on_case = NULL;
-}
-
-static bool contains(const names *all, const char *name)
-{
-    for (size_t i = 0; i < all->n; i++) {
-        if (strcmp(all->text[i], name) == 0)
-            return true;
-    }
-    return false;
-}
-
-START_TEST(listing_names_each_case_once_and_runs_no_engine)
-{
-    plant(OPEN_FAILS, 0);
-    whole.n = 0;
-    list(&whole);
-    ck_assert_uint_gt(whole.n, 80);
-    ck_assert_uint_eq(results.n_cases, 0);
-    ck_assert_int_eq(engines_n_opened, 0);
-    for (size_t i = 0; i < mv_n_suites; i++) {
-        bool found = false;
-        for (size_t j = 0; j < whole.n; j++)
-            found = found ||
-                    strncmp(whole.text[j], mv_suites[i]->name, strlen(mv_suites[i]->name)) == 0;
-        ck_assert_msg(found, "nothing is listed of %s", mv_suites[i]->name);
-    }
-}
-END_TEST
-
-START_TEST(what_is_listed_is_what_runs)
-{
-    plant(HONEST, 0);
-    for (size_t i = 0; i < sizeof grids / sizeof *grids; i++) {
-        char filter[64];
-        (void)snprintf(filter, sizeof filter, "%s/*", grids[i]);
-        options.filter = filter;
-        whole.n = 0;
-        list(&whole);
-        options.filter = NULL;
-        parts.n = 0;
-        options.on_case = take_name;
-        options.cookie = &parts;
-        run(grids[i]);
-        options.on_case = NULL;
-        ck_assert_uint_eq(parts.n, results.n_cases);
-        ck_assert_uint_eq(parts.n, whole.n);
-        for (size_t j = 0; j < whole.n; j++)
-            ck_assert_str_eq(parts.text[j], whole.text[j]);
-    }
-}
-END_TEST
-
-START_TEST(shards_are_all_cases_and_no_case_twice)
-{
-    static const uint32_t counts[] = {1, 2, 7, 30};
-    plant(OPEN_FAILS, 0);
-    whole.n = 0;
-    list(&whole);
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        size_t least = SIZE_MAX, most = 0;
-        parts.n = 0;
-        options.n_shards = counts[i];
-        for (options.shard = 0; options.shard < counts[i]; options.shard++) {
-            size_t before = parts.n;
-            list(&parts);
-            least = parts.n - before < least ? parts.n - before : least;
-            most = parts.n - before > most ? parts.n - before : most;
-        }
-        ck_assert_uint_eq(parts.n, whole.n);
-        for (size_t j = 0; j < whole.n; j++)
-            ck_assert_msg(contains(&parts, whole.text[j]), "in no shard: %s", whole.text[j]);
-        ck_assert_uint_le(most - least, 1);
-    }
-}
-END_TEST
-
-START_TEST(a_shard_that_runs_gives_its_part)
-{
-    size_t n = 0;
-    plant(HONEST, 0);
-    mv_summary all = run("decode_vs_prefill");
-    options.n_shards = 4;
-    for (options.shard = 0; options.shard < 4; options.shard++) {
-        mv_summary summary = run("decode_vs_prefill");
-        ck_assert_int_eq(summary.verdict, MV_VERDICT_PASS);
-        n += summary.n_passed;
-    }
-    ck_assert_uint_eq(n, all.n_passed);
-}
-END_TEST
-
-START_TEST(a_filter_takes_what_its_glob_matches)
-{
-    static const char *const globs[] = {"chunking/*", "*/window 4 *",    "*whole",
-                                        "*/*",        "ring/*[13]",      "nothing",
-                                        "*decode*",   "window/*, ?hunks"};
-    plant(OPEN_FAILS, 0);
-    whole.n = 0;
-    list(&whole);
-    for (size_t i = 0; i < sizeof globs / sizeof *globs; i++) {
-        size_t n_expected = 0;
-        options.filter = globs[i];
-        parts.n = 0;
-        list(&parts);
-        for (size_t j = 0; j < whole.n; j++) {
-            bool wanted = fnmatch(globs[i], whole.text[j], 0) == 0;
-            n_expected += wanted;
-            ck_assert_msg(wanted == contains(&parts, whole.text[j]), "'%s' and %s", globs[i],
-                          whole.text[j]);
-        }
-        ck_assert_uint_eq(parts.n, n_expected);
-    }
-    plant(HONEST, 0);
-    options.filter = "nothing";
-    ck_assert_int_eq(run("chunking").verdict, MV_VERDICT_VACUOUS);
-    ck_assert_uint_eq(results.n_cases, 0);
-}
-END_TEST
-
-/* ---- schedules ---- */
-
-static void prints(const mv_schedule *schedule, size_t size, const char *expected)
-{
-    char text[64];
-    ck_assert_uint_le(size, sizeof text);
-    mv_schedule_print(schedule, text, size);
-    ck_assert_str_eq(text, expected);
-}
-
-START_TEST(a_schedule_is_printed_as_people_write_it_and_cut_in_time)
-{
-    mv_schedule schedule = {0};
-    prints(&schedule, 8, "");
-    mv_schedule_add_chunks(&schedule, 0, 11, 5);
-    prints(&schedule, 64, "5,5,1");
-    mv_schedule_add_chunks(&schedule, 0, 0, 5);
-    mv_schedule_add_chunks(&schedule, 0, 7, 0);
-    mv_schedule_add_chunks(&schedule, 0, 3, 9);
-    prints(&schedule, 64, "5,5,1,7,3");
-    mv_schedule_add_chunks(&schedule, 0, 100, 1);
-    prints(&schedule, 16, "5,5,1,7,3,1...");
-    mv_step *step = mv_schedule_add(&schedule, MV_STEP_FORWARD);
-    step->n_parts = 2;
-    step->parts[0] = (mv_part){0, 5};
-    step->parts[1] = (mv_part){1, 3};
-    prints(&schedule, 16, "0:5,0:5,0:1...");
-    mv_schedule_free(&schedule);
-    ck_assert_uint_eq(schedule.n_steps, 0);
-
-    mv_schedule_add_stale(&schedule, 0, 7, 4);
-    mv_schedule_add_call(&schedule, 0, 2);
-    prints(&schedule, 64, "other4,other3,reset0,2");
-    ck_assert_int_eq(schedule.steps[0].which, MV_LOGITS_NONE);
-    ck_assert(schedule.steps[1].foreign);
-    ck_assert_int_eq(schedule.steps[3].which, MV_LOGITS_ALL);
-    mv_schedule_free(&schedule);
-}
-END_TEST
-
 #define N_OF(array) ((int)(sizeof(array) / sizeof *(array)))
 
 static TCase *new_case(Suite *suite, const char *name)
@@ -707,22 +371,6 @@ static Suite *suites_suite(void)
     tcase_add_test(coverage, every_shard_of_a_vacuous_run_is_vacuous_and_no_other);
     tcase_add_test(coverage, without_a_window_there_is_nothing_to_lie_beyond);
     tcase_add_test(coverage, the_shortest_prompts_do_no_harm);
-
-    TCase *asked = new_case(suite, "options");
-    tcase_add_test(asked, chunks_around_the_window_work_beside_a_case_without_one);
-    tcase_add_test(asked, bad_lists_are_the_callers_mistake);
-    tcase_add_test(asked, text_options_and_seeds_reach_the_engine);
-    tcase_add_test(asked, a_prompt_that_cannot_fit_is_refused_with_numbers);
-    tcase_add_test(asked, an_oracle_that_is_not_finite_ends_the_run);
-    tcase_add_test(asked, strict_fails_what_passes_with_little_room);
-
-    TCase *cases = new_case(suite, "cases");
-    tcase_add_test(cases, listing_names_each_case_once_and_runs_no_engine);
-    tcase_add_test(cases, what_is_listed_is_what_runs);
-    tcase_add_test(cases, shards_are_all_cases_and_no_case_twice);
-    tcase_add_test(cases, a_shard_that_runs_gives_its_part);
-    tcase_add_test(cases, a_filter_takes_what_its_glob_matches);
-    tcase_add_test(cases, a_schedule_is_printed_as_people_write_it_and_cut_in_time);
     return suite;
 }
 

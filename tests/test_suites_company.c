@@ -2,16 +2,6 @@
  * serves less than another. What they list, and what they say of an engine that has no room. */
 #include "tests/suite_fixture.h"
 
-static const mv_case_result *find(const char *name)
-{
-    for (size_t i = 0; i < results.n_cases; i++) {
-        if (strcmp(results.cases[i].name, name) == 0)
-            return &results.cases[i];
-    }
-    ck_abort_msg("no case '%s'", name);
-    return NULL;
-}
-
 static void use_mutant(const mv_option *option)
 {
     ck_assert_msg(mv_backend_load(&options.backend,
@@ -60,7 +50,7 @@ START_TEST(an_engine_without_room_for_a_case_is_skipped_with_its_reason)
 {
     options.backend = engines_get(reference, narrow[_i].behaviour, 0);
     run(narrow[_i].suite);
-    const mv_case_result *one = find(narrow[_i].name);
+    const mv_case_result *one = find_case(narrow[_i].name);
     ck_assert_msg(one->verdict == narrow[_i].verdict, "%s: %s: %s", one->name,
                   mv_verdict_name(one->verdict), one->reason);
     ck_assert_msg(strstr(one->reason, narrow[_i].reason) != NULL, "expected '%s' in: %s",
@@ -101,7 +91,7 @@ START_TEST(a_bug_that_needs_company_is_seen_by_the_cases_that_have_it_and_by_no_
     use_mutant(&option);
     run(lonely[_i].suite);
     for (; n < 3 && lonely[_i].fails[n] != NULL; n++)
-        ck_assert_msg(find(lonely[_i].fails[n])->verdict == MV_VERDICT_FAIL, "%s passes",
+        ck_assert_msg(find_case(lonely[_i].fails[n])->verdict == MV_VERDICT_FAIL, "%s passes",
                       lonely[_i].fails[n]);
     ck_assert_uint_eq(count(MV_VERDICT_FAIL), n);
 }

@@ -16,11 +16,6 @@ static const mv_case_result *find(const char *fragment)
     return NULL;
 }
 
-static void has(const char *text, const char *fragment)
-{
-    ck_assert_msg(strstr(text, fragment) != NULL, "expected '%s' in: %s", fragment, text);
-}
-
 /* ---- engines that do otherwise ---- */
 
 static const struct {
